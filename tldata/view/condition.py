@@ -1,4 +1,4 @@
-"""A user's SQL condition: checked to be one expression, and run on a connection that can do nothing but read this dataset."""
+"""A user's SQL condition, run on a connection that can do nothing but read this dataset."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 
+from tldata.condition import HINT, check_condition
 from tldata.corrections import CORRECTIONS, KEY
 from tldata.dataset import Dataset
 from tldata.errors import UsageError
@@ -18,51 +18,6 @@ TIME_LIMIT = 10.0  # seconds
 ROW_LIMIT = 1_000_000  # trajectories
 SETTINGS: dict[str, str | int] = {"memory_limit": "1GB", "temp_directory": "", "threads": 2}
 KEYS = pa.schema([CORRECTIONS.field(name) for name in KEY])
-SKELETON = "SELECT 1 WHERE (\n{}\n)"
-HINT = "a condition on the columns of trajectories and calls, such as: reward = 0 AND tool_name LIKE 'get_%'"
-
-
-def check_condition(condition: str) -> None:
-    """Refuse whatever is not one SQL expression: several statements, clauses, commands.
-
-    The condition is put where an expression stands, and DuckDB's own parser must find that nothing around it has changed.
-
-    Raises:
-        UsageError: says what is wrong.
-
-    >>> check_condition("reward = 0 OR tool_name IS NULL")
-    """
-    with duckdb.connect(config={"autoinstall_known_extensions": False}) as parser:
-        found = _parse(parser, SKELETON.format(condition))
-        plain = _parse(parser, SKELETON.format("true"))
-    if found.get("error"):
-        raise UsageError(f"no SQL condition: {found.get('error_message', 'it cannot be read')}", hint=HINT)
-    if _around(found) != _around(plain):
-        raise UsageError("the condition must be one expression, without further clauses or statements", hint=HINT)
-
-
-def _parse(parser: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
-    try:
-        row = parser.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
-    except (duckdb.Error, UnicodeEncodeError) as error:
-        raise UsageError(f"no SQL condition: {str(error).splitlines()[0]}", hint=HINT) from None
-    assert row is not None
-    parsed: dict[str, Any] = orjson.loads(row[0])
-    return parsed
-
-
-def _around(parsed: dict[str, Any]) -> Any:
-    """The parse tree without the condition and without the places where things stood in the text."""
-    statements = [{**s, "node": {**s["node"], "where_clause": None}} for s in parsed["statements"]]
-    return _without_places(statements)
-
-
-def _without_places(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_places(v) for k, v in value.items() if not k.startswith("query_location")}
-    if isinstance(value, list):
-        return [_without_places(item) for item in value]
-    return value
 
 
 def run_condition(
