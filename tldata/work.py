@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tldata.classify import Classifier
 from tldata.errors import RecordError
 from tldata.formats import get_format
 from tldata.formats.base import Format, ReadOptions, Skip
+from tldata.record import Trajectory
 from tldata.sources import Source
 from tldata.tables import PREFIXES, Tables, raw_text
 from tldata.tools import load_tools
@@ -169,21 +171,35 @@ def _do_record(
     except Exception as error:  # a reader met what it does not know: the record is rejected, never the run lost
         reason = f"the reader {reader.name if reader else ''} failed on it: {type(error).__name__}: {error}"
     else:
-        base = f"{source.label}:{line}"
-        for trajectory in found:
-            if trajectory.tools is None and supplied is not None:
-                trajectory.tools = supplied
-                trajectory.metadata.setdefault("$tldata", {}).setdefault("absent", []).append("tools")
-            if repairs:
-                trajectory.metadata.setdefault("$tldata", {})["repaired"] = list(repairs)
-            identity = base if trajectory.branch is None else f"{base}:{trajectory.branch}"
-            tables.add(trajectory, identity, source.name, line, reader.name if reader else "")
-        counts.repaired.update(repairs)
-        counts.trajectories += len(found)
-        counts.several += len(found) - 1
+        add_found(tables, counts, source, line, found, repairs, reader.name if reader else "", supplied)
         return
     counts.rejected[generic(reason)] += 1
     tables.add_reject(source.name, line, reason, raw_text(raw))
+
+
+def add_found(
+    tables: Tables,
+    counts: Counts,
+    source: Source,
+    line: int,
+    found: list[Trajectory],
+    repairs: Sequence[str],
+    format_name: str,
+    supplied: list[Any] | None,
+) -> None:
+    """Put the trajectories of one record, or of a group that begins with it, into the tables, and count them."""
+    base = f"{source.label}:{line}"
+    for trajectory in found:
+        if trajectory.tools is None and supplied is not None:
+            trajectory.tools = supplied
+            trajectory.metadata.setdefault("$tldata", {}).setdefault("absent", []).append("tools")
+        if repairs:
+            trajectory.metadata.setdefault("$tldata", {})["repaired"] = list(repairs)
+        identity = base if trajectory.branch is None else f"{base}:{trajectory.branch}"
+        tables.add(trajectory, identity, source.name, line, format_name)
+    counts.repaired.update(repairs)
+    counts.trajectories += len(found)
+    counts.several += len(found) - 1
 
 
 def describe(record: Any) -> str:
