@@ -96,7 +96,7 @@ def _with_mask(tokenizer: Any, messages: list[dict[str, Any]], tools: Any) -> An
 
 def dataset_of(source: Path, folder: Path) -> Path:
     """Annotate a source into a folder."""
-    from tldata.annotate import annotate
+    from tldata.engine import annotate
 
     target = folder / source.stem
     files = sorted(source.glob("*.json")) if source.is_dir() else [source]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import unicodedata
 from collections import OrderedDict
@@ -86,6 +87,15 @@ class Encoder:
         self._cutting = frozenset(index for index, token in added.items() if not token.normalized)
         self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
         self._cached = 0
+
+    def save(self, folder: Path) -> None:
+        """Write what ``read_encoder`` needs into a folder."""
+        file = folder / "tokenizer.json"
+        partial = folder / f"tokenizer.{os.getpid()}.tmp"
+        self.tokenizer.save(str(partial), pretty=False)
+        partial.replace(file)
+        partial.write_text(json.dumps({"name": self.name, "special": self.special, "digest": self.digest}))
+        partial.replace(folder / "encoder.json")
 
     @property
     def reuses_segments(self) -> bool:
@@ -276,6 +286,14 @@ def load_tokenizer(tokenizer: Any) -> Encoder:
         template=template,
         digest=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
     )
+
+
+def read_encoder(folder: Path) -> Encoder:
+    """The tokenizer that ``Encoder.save`` wrote into a folder, without its template."""
+    from tokenizers import Tokenizer
+
+    facts = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    return Encoder(Tokenizer.from_file(str(folder / "tokenizer.json")), **facts)
 
 
 def _content(token: Any) -> str | None:

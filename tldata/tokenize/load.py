@@ -1,12 +1,10 @@
-"""Read an annotated dataset as conversations, a batch at a time, in the order in which they stand in its tables."""
+"""Read an annotated dataset as conversations, a batch at a time: one part of it, or the whole, in the order of its tables."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,54 +13,67 @@ import pyarrow.parquet as pq
 
 from tldata.errors import DatasetError
 from tldata.schema import NOT_ERRORS
-from tldata.sqlfiles import glob_of
 from tldata.tokenize.conversation import Call, Conversation, openai_tools
+from tldata.tokenize.cut import Part, table_files, whole
 
-BATCH_ROWS = 8192  # rows read from a table at a time
+BATCH_ROWS = 8192  # rows turned into Python objects at a time
 BATCH_CHARACTERS = 600_000  # of content in one batch of conversations: small, so that rendering and tokenising overlap
 BATCH_CONVERSATIONS = 64
 TOOLSETS_KEPT = 512  # as Python objects
+TOOLSETS_IN_MEMORY = 128 << 20  # bytes of declarations, unpacked; more are left on disk
 
 TRAJECTORY_COLUMNS = ["trajectory_id", "source", "toolset_id"]
 MESSAGE_COLUMNS = ["trajectory_id", "turn", "role", "content", "reasoning", "name", "tool_call_id", "trainable"]
 CALL_COLUMNS = [
     "trajectory_id", "turn", "call_index", "tool_name", "arguments", "raw_call", "call_id", "category", "is_error", "trainable",
 ]  # fmt: skip
+TOOLSET_COLUMNS = ["toolset_id", "position", "name", "description", "parameters", "raw"]
 
 
 class Loader:
-    """Reads the conversations of a dataset folder; use it as a context manager.
+    """Reads the conversations of a dataset folder.
 
     Args:
         path: the dataset folder.
         excluded: error categories whose calls are not trained on.
         given_tools: OpenAI declarations for trajectories that declare none.
+        root: a copy of the tables in the order of the trajectories (cut.py), where the dataset's own are not.
+        toolsets: an Arrow file with the declarations (``spool_toolsets``), instead of reading them into memory.
+        inferred: names of the tools called in each source (``inferred_names``), for trajectories that declare none.
 
     Raises:
         DatasetError: a table is missing or its rows do not belong together.
     """
 
-    def __init__(self, path: Path, excluded: frozenset[str], given_tools: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        excluded: frozenset[str],
+        given_tools: list[dict[str, Any]] | None = None,
+        *,
+        root: Path | None = None,
+        toolsets: Path | None = None,
+        inferred: dict[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.path = path
+        self.root = root or path
         self.excluded = excluded
         self.given_tools = given_tools
-        self._temporary: Path | None = None
         self._toolsets: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
-        self._tools_table, self._tool_rows = self._read_toolsets()
-        self._inferred: dict[str, tuple[str, ...]] | None = None
+        self._tools_table = read_toolsets(path) if toolsets is None else _mapped(toolsets)
+        self._tool_rows: dict[str, list[int]] = {}
+        for at, identity in enumerate(self._tools_table["toolset_id"].to_pylist()):
+            self._tool_rows.setdefault(identity, []).append(at)
+        self._inferred = inferred
+        self._trajectories = _Rows(table_files(self.root, "trajectories"), TRAJECTORY_COLUMNS)
+        self._messages = _Rows(table_files(self.root, "messages"), MESSAGE_COLUMNS)
+        self._calls = _Rows(table_files(self.root, "calls"), CALL_COLUMNS)
 
-    def __enter__(self) -> Loader:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-
-    def batches(self) -> Iterator[list[Conversation]]:
-        """Conversations in batches of bounded size, in the order of the table ``trajectories``."""
+    def batches(self, part: Part | None = None) -> Iterator[list[Conversation]]:
+        """Conversations of a part, or of the whole, in batches of bounded size."""
         batch: list[Conversation] = []
         size = 0
-        for conversation in self._conversations():
+        for conversation in self._conversations(part or whole(self.root)):
             batch.append(conversation)
             size += sum(len(message["content"] or "") for message in conversation.messages)
             if size >= BATCH_CHARACTERS or len(batch) >= BATCH_CONVERSATIONS:
@@ -71,21 +82,11 @@ class Loader:
         if batch:
             yield batch
 
-    def __len__(self) -> int:
-        return sum(pq.read_metadata(file).num_rows for file in self._files("trajectories"))
-
-    def _files(self, table: str, root: Path | None = None) -> list[Path]:
-        files = sorted((root or self.path).glob(f"{table}/*.parquet"))
-        if not files:
-            raise DatasetError(f"{self.path}: the table {table} is missing", hint="tldata annotate RAW")
-        return files
-
-    def _conversations(self) -> Iterator[Conversation]:
-        root = self.path if self._same_order() else self._sorted()
-        messages = _groups(self._files("messages", root), MESSAGE_COLUMNS)
-        calls = _groups(self._files("calls", root), CALL_COLUMNS)
+    def _conversations(self, part: Part) -> Iterator[Conversation]:
+        messages = _groups(self._messages.read(*part.messages))
+        calls = _groups(self._calls.read(*part.calls))
         next_call = next(calls, None)
-        for columns in _columns(self._files("trajectories", root), TRAJECTORY_COLUMNS):
+        for columns in self._trajectories.read(*part.trajectories):
             for identity, source, toolset in zip(*columns, strict=True):
                 own_messages = next(messages, None)
                 if own_messages is None or own_messages[0] != identity:
@@ -137,7 +138,7 @@ class Loader:
         if conversation.tools is not None:
             conversation.names = tuple(dict.fromkeys(tool["function"]["name"] for tool in conversation.tools))
         elif toolset is None:
-            conversation.names = self._inferred_names().get(source, ())
+            conversation.names = self._names_called_in(source)
             conversation.names_key = f"called in {source}"
         return conversation
 
@@ -152,80 +153,94 @@ class Loader:
         self._toolsets.move_to_end(toolset)
         return self._toolsets[toolset]
 
-    def _read_toolsets(self) -> tuple[pa.Table, dict[str, list[int]]]:
-        """The declarations as an Arrow table, on disk where it is large, and the rows of each tool set in it."""
-        columns = ["toolset_id", "position", "name", "description", "parameters", "raw"]
-        files = self._files("toolsets")
-        size = sum(
-            pq.read_metadata(f).row_group(i).total_byte_size
-            for f in files
-            for i in range(pq.read_metadata(f).num_row_groups)
-        )
-        if size < 128 << 20:
-            table = pa.concat_tables([_read(file, columns) for file in files]).combine_chunks()
-        else:
-            spool = self._temporary_folder() / "toolsets.arrow"
-            writer = None
-            for file in files:
-                for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
-                    writer = writer or pa.ipc.new_file(spool, batch.schema)
-                    writer.write_batch(batch)
-            assert writer is not None
-            writer.close()
-            table = pa.ipc.open_file(pa.memory_map(str(spool))).read_all()
-        rows: dict[str, list[int]] = {}
-        for at, identity in enumerate(table["toolset_id"].to_pylist()):
-            rows.setdefault(identity, []).append(at)
-        return table, rows
-
-    def _inferred_names(self) -> dict[str, tuple[str, ...]]:
-        """Names of the tools called in each source, for trajectories that declare none; for key tokens only."""
+    def _names_called_in(self, source: str) -> tuple[str, ...]:
         if self._inferred is None:
-            sources = {
-                i: s
-                for columns in _columns(self._files("trajectories"), TRAJECTORY_COLUMNS[:2])
-                for i, s in zip(*columns, strict=True)
-            }
-            found: dict[str, dict[str, None]] = {}
-            for columns in _columns(self._files("calls"), ["trajectory_id", "tool_name"]):
-                for identity, name in zip(*columns, strict=True):
-                    if name:
-                        found.setdefault(sources.get(identity, ""), {})[name] = None
-            self._inferred = {source: tuple(names) for source, names in found.items()}
-        return self._inferred
+            self._inferred = inferred_names(self.path)
+        return self._inferred.get(source, ())
 
-    def _same_order(self) -> bool:
-        """Whether messages and calls stand in the order of the trajectories, those of one together."""
-        order = _runs(self._files("trajectories"))
-        if order != _runs(self._files("messages")):
-            return False
-        position = {identity: at for at, identity in enumerate(order)}
-        called = [position.get(identity, -1) for identity in _runs(self._files("calls"))]
-        return all(a < b for a, b in pairwise(called))
 
-    def _sorted(self) -> Path:
-        """A temporary copy of the tables in the order of trajectory_id."""
-        import duckdb
+class _Rows:
+    """Rows of a table by their number over all its files; the last row group read is kept, for parts that share one."""
 
-        root = self._temporary_folder()
-        with duckdb.connect(config={"temp_directory": str(root / "spill"), "memory_limit": "1GB"}) as connection:
-            for table, columns in (
-                ("trajectories", TRAJECTORY_COLUMNS),
-                ("messages", MESSAGE_COLUMNS),
-                ("calls", CALL_COLUMNS),
-            ):
-                (root / table).mkdir()
-                files = f"{glob_of(self.path)}/{table}/*.parquet".replace("'", "''")
-                out = str(root / table / "sorted.parquet").replace("'", "''")
-                connection.execute(
-                    f"COPY (SELECT {', '.join(columns)} FROM read_parquet('{files}') ORDER BY trajectory_id) TO '{out}' (FORMAT parquet)"
+    def __init__(self, files: list[Path], columns: list[str]) -> None:
+        self.columns = columns
+        self._groups: list[tuple[int, int, Path, int]] = []  # first row, end, file, row group
+        end = 0
+        for file in files:
+            metadata = pq.read_metadata(file)
+            present = set(metadata.schema.to_arrow_schema().names)
+            missing = [column for column in columns if column not in present]
+            if missing:
+                raise DatasetError(
+                    f"{file}: the columns {', '.join(missing)} are missing", hint="annotate the sources again"
                 )
-        return root
+            for group in range(metadata.num_row_groups):
+                first, end = end, end + metadata.row_group(group).num_rows
+                self._groups.append((first, end, file, group))
+        self.total = end
+        self._kept: tuple[int, pa.Table] | None = None
 
-    def _temporary_folder(self) -> Path:
-        if self._temporary is None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="tldata-tokenize-"))
-        return self._temporary
+    def read(self, first: int, end: int) -> Iterator[list[list[Any]]]:
+        """The columns of the rows [first, end) as Python lists, some thousand rows at a time."""
+        for number, (begins, ends, file, group) in enumerate(self._groups):
+            if ends <= first or begins >= end:
+                continue
+            if self._kept is None or self._kept[0] != number:
+                self._kept = None  # before the next one is read
+                table = pq.ParquetFile(file).read_row_group(group, columns=self.columns, use_threads=False)
+                self._kept = (number, table.select(self.columns))
+            table = self._kept[1]
+            for at in range(max(first - begins, 0), min(end, ends) - begins, BATCH_ROWS):
+                rows = table.slice(at, min(BATCH_ROWS, min(end, ends) - begins - at))
+                yield [column.to_pylist() for column in rows.columns]
+
+
+def read_toolsets(path: Path) -> pa.Table:
+    """The declarations of a dataset in memory."""
+    return pa.concat_tables([_read(file, TOOLSET_COLUMNS) for file in table_files(path, "toolsets")]).combine_chunks()
+
+
+def spool_toolsets(path: Path, spool: Path) -> None:
+    """Write the declarations of a dataset into an Arrow file, which processes can share without reading it."""
+    partial = spool.with_name(f"{spool.name}.{os.getpid()}.tmp")
+    with pa.OSFile(str(partial), "wb") as sink:
+        schema = pa.schema([(name, pa.int32() if name == "position" else pa.string()) for name in TOOLSET_COLUMNS])
+        with pa.ipc.new_file(sink, schema) as writer:
+            for file in table_files(path, "toolsets"):
+                for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
+                    columns = [
+                        batch.column(name).cast(schema.field(name).type)
+                        if name in batch.schema.names
+                        else pa.nulls(batch.num_rows, schema.field(name).type)
+                        for name in TOOLSET_COLUMNS
+                    ]
+                    writer.write_batch(pa.record_batch(columns, schema=schema))
+    partial.replace(spool)
+
+
+def _mapped(spool: Path) -> pa.Table:
+    return pa.ipc.open_file(pa.memory_map(str(spool))).read_all()
+
+
+def has_undeclared(path: Path) -> bool:
+    """Whether a trajectory declares no tools."""
+    columns = (pq.ParquetFile(f).read(["toolset_id"]).column(0) for f in table_files(path, "trajectories"))
+    return any(column.null_count for column in columns)
+
+
+def inferred_names(path: Path) -> dict[str, tuple[str, ...]]:
+    """Names of the tools called in each source, for trajectories that declare none; for key tokens only."""
+    sources = {
+        identity: source
+        for columns in _columns(table_files(path, "trajectories"), TRAJECTORY_COLUMNS[:2])
+        for identity, source in zip(*columns, strict=True)
+    }
+    found: dict[str, dict[str, None]] = {}
+    for columns in _columns(table_files(path, "calls"), ["trajectory_id", "tool_name"]):
+        for identity, name in zip(*columns, strict=True):
+            if name:
+                found.setdefault(sources.get(identity, ""), {})[name] = None
+    return {source: tuple(names) for source, names in found.items()}
 
 
 def excluded_categories(mask: str | Sequence[str]) -> frozenset[str]:
@@ -268,22 +283,15 @@ def _read(file: Path, columns: list[str]) -> pa.Table:
 
 def _columns(files: list[Path], columns: list[str]) -> Iterator[list[list[Any]]]:
     """The columns of some files as Python lists, some thousand rows at a time."""
-    for file in files:
-        table = pq.ParquetFile(file)
-        missing = [column for column in columns if column not in table.schema_arrow.names]
-        if missing:
-            raise DatasetError(
-                f"{file}: the columns {', '.join(missing)} are missing", hint="annotate the sources again"
-            )
-        for batch in table.iter_batches(BATCH_ROWS, columns=columns):
-            yield [batch.column(batch.schema.get_field_index(column)).to_pylist() for column in columns]
+    rows = _Rows(files, columns)
+    yield from rows.read(0, rows.total)
 
 
-def _groups(files: list[Path], columns: list[str]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+def _groups(batches: Iterator[list[list[Any]]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
     """Consecutive rows of the same trajectory_id, which is the first of the columns."""
     current: str | None = None
     rows: list[tuple[Any, ...]] = []
-    for values in _columns(files, columns):
+    for values in batches:
         for row in zip(*values, strict=True):
             if row[0] != current:
                 if current is not None:
@@ -292,15 +300,3 @@ def _groups(files: list[Path], columns: list[str]) -> Iterator[tuple[str, list[t
             rows.append(row)
     if current is not None:
         yield current, rows
-
-
-def _runs(files: list[Path]) -> list[str]:
-    """The trajectory ids of a table, consecutive equal ones once."""
-    import pyarrow.compute as pc
-
-    out: list[str] = []
-    for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(65536, columns=["trajectory_id"]):
-            values = pc.run_end_encode(batch.column(0)).values.to_pylist() if batch.num_rows else []
-            out.extend(values[1:] if out and values and out[-1] == values[0] else values)
-    return out

@@ -1,27 +1,29 @@
-"""``tokenize``: from an annotated dataset to a token set, a batch at a time, rendering one batch while the last is tokenised."""
+"""``tokenize``: from an annotated dataset to a token set; plans the parts, has them done on all cores, swaps the set in."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tldata.errors import TemplateError, UsageError
-from tldata.tokenize.conversation import Conversation, openai_tools
-from tldata.tokenize.encode import Encoded, Encoder, Untileable, load_tokenizer
-from tldata.tokenize.load import Loader, excluded_categories
+from tldata.errors import TemplateError, TldataError, UsageError
+from tldata.finish import swap_in
+from tldata.processes import parse_shard
+from tldata.tokenize.conversation import openai_tools
+from tldata.tokenize.cut import table_rows
+from tldata.tokenize.encode import Encoder, load_tokenizer
+from tldata.tokenize.load import excluded_categories
 from tldata.tokenize.masks import Weighting
-from tldata.tokenize.prepare import Preparer, Rejected, Section
+from tldata.tokenize.plan import begin, locked, remove
 from tldata.tokenize.render import ChatTemplate
-from tldata.tokenize.rows import LAYOUTS, TRUNCATIONS, Row, RowMaker, RowOptions
+from tldata.tokenize.rows import LAYOUTS, TRUNCATIONS, RowOptions
+from tldata.tokenize.run import WorkerKilled, run_parts
 from tldata.tokenize.summary import Counts, TokenSet, counts_json
-from tldata.tokenize.write import TokenWriter
+from tldata.tokenize.write import DIGEST_BITS, finish_set
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The authors' training: one row a kept turn, every error masked, each row divided by its own weights.
@@ -48,6 +50,7 @@ def tokenize(
     tools: str | Path | Sequence[Any] | None = None,
     overwrite: bool = False,
     workers: int | None = None,
+    shard: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TokenSet:
     """Compute ``input_ids``, ``loss_mask``, ``key_mask``, ``loss_weights`` and ``spans`` for every trajectory of a dataset.
@@ -69,12 +72,14 @@ def tokenize(
         preset: ``paper`` sets layout, mask and w_max as the authors trained, and notes their normaliser for the trainer.
         tools: declarations, or a file of them, for trajectories that declare none.
         overwrite: replace a token set of that name.
-        workers: at most so many threads tokenise; default one a core. The tokenizer's library reads it once a process.
+        workers: processes; default one a core. Data below some megabytes is done in this one, whose tokenizer uses all cores.
+        shard: ``i/n``: do only part i, i + n, i + 2n ... (from 0), beside other machines that do theirs. The rows gather
+            beside the token set; a last run without shards does what is left and finishes it.
         progress: called with (trajectories done, trajectories in all).
 
     Raises:
         UsageError: an option that is none; a token set of that name.
-        DatasetError: no dataset there, or a damaged one.
+        DatasetError: no dataset there, or a damaged one; another run writes the same token set.
         InputError: no such tokenizer.
         TemplateError: no such template, or one that takes no trajectory at all.
 
@@ -90,8 +95,7 @@ def tokenize(
         raise UsageError(f"no truncation {truncation!r}", hint=", ".join(TRUNCATIONS))
     if max_length is not None and max_length < 2:
         raise UsageError("max_length is at least 2")
-    if workers is not None:
-        os.environ.setdefault("RAYON_NUM_THREADS", str(workers))
+    mine = None if shard is None else parse_shard(shard)
     excluded = excluded_categories(options["mask"])
     path = Path(dataset)
     parent = _read_manifest(path)
@@ -99,27 +103,36 @@ def tokenize(
     given_tools = _given_tools(tools)
     chat = resolve_template(template, encoder)
     set_name = _name(name, encoder, template)
+    target = path / "tokens" / set_name
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target}: this token set exists", hint="--overwrite, or another --name")
     row_options = RowOptions(weighting, options["layout"], max_length, truncation)
-    counts = Counts()
-    writer = TokenWriter(path / "tokens" / set_name, overwrite=overwrite)
-    try:
-        with Loader(path, excluded, given_tools) as loader:
-            preparer = Preparer(chat)
-            maker = RowMaker(preparer, encoder, row_options, counts)
-            total, done = len(loader), 0
-            for batch in _tokenised(loader.batches(), preparer, encoder):
-                rows, rejected = _make(batch, maker)
-                writer.write(rows)
-                writer.reject(rejected)
-                done += batch.size
-                if progress is not None:
-                    progress(done, total)
-        if total and not counts.trajectories:
-            reason, number = counts.rejected.most_common(1)[0]
-            raise TemplateError(
-                f"no trajectory can be tokenised with {chat.name}: {reason} ({number:,} times)",
-                hint="another --template",
-            )
+    total = table_rows(path, "trajectories")
+    with locked(target, alone=mine is None):
+        plan = begin(path, target, encoder, chat, row_options, excluded, given_tools, alone=mine is None)
+        names = [part.name for part in plan.parts]
+        wanted = names if mine is None else names[mine[0] :: mine[1]]
+        try:
+            done = run_parts(plan, wanted, encoder, workers, lambda n: progress(n, total) if progress else None)
+            results = [done[part] for part in wanted]
+            counts, forms, digest = Counts(), Counter[str](), 0
+            for result in results:
+                counts.add(result["counts"])
+                digest = (digest + int(result["digest"], 16)) % (1 << DIGEST_BITS)
+                for arguments, content, number in result["forms"]:
+                    forms[f"arguments as {arguments}, no content as {content}"] += number
+            if total and mine is None and not counts.trajectories:
+                reason, number = counts.rejected.most_common(1)[0]
+                raise TemplateError(
+                    f"no trajectory can be tokenised with {chat.name}: {reason} ({number:,} times)",
+                    hint="another --template",
+                )
+        except WorkerKilled:
+            raise
+        except TldataError:  # the same again would fail the same way
+            if mine is None:
+                remove(plan)
+            raise
         manifest = {
             "schema_version": 1,
             "kind": "tokens",
@@ -134,10 +147,7 @@ def tokenize(
                 "name": chat.name,
                 "digest": hashlib.sha256(chat.source.encode()).hexdigest()[:16],
                 "source": chat.source,
-                "forms": {
-                    f"arguments as {form.arguments}, no content as {form.content}": n
-                    for form, n in preparer.forms_used.items()
-                },
+                "forms": dict(forms),
             },
             "options": {
                 **options,
@@ -152,56 +162,15 @@ def tokenize(
             },
             "parent": {"digest": parent.get("digest"), "path": path.name},
             "counts": counts_json(counts),
-            "digest": writer.content_digest,
+            "digest": f"{digest:032x}",
         }
-        writer.finish(manifest)
-    except BaseException:
-        writer.discard()
-        raise
-    return TokenSet(path / "tokens" / set_name, set_name, counts, manifest, time.perf_counter() - begun)
-
-
-@dataclass(slots=True)
-class _Batch:
-    sections: list[list[Section]]
-    encoded: list[Encoded | Untileable]
-    rejected: list[Rejected]
-    size: int
-
-
-def _tokenised(batches: Iterator[list[Conversation]], preparer: Preparer, encoder: Encoder) -> Iterator[_Batch]:
-    """Prepared and tokenised batches; while the tokenizer (in Rust, on all cores) works on one, the next is rendered."""
-    with ThreadPoolExecutor(1, thread_name_prefix="tokenize") as pool:
-        waiting: tuple[list[list[Section]], list[Rejected], int, Any] | None = None
-        for batch in batches:
-            prepared = [preparer.prepare(conversation) for conversation in batch]
-            good = [sections for sections in prepared if not isinstance(sections, Rejected)]
-            bad = [rejected for rejected in prepared if isinstance(rejected, Rejected)]
-            if waiting is not None:
-                yield _Batch(waiting[0], waiting[3].result(), waiting[1], waiting[2])
-            future = pool.submit(encoder.encode, [section.text for sections in good for section in sections])
-            waiting = (good, bad, len(batch), future)
-        if waiting is not None:
-            yield _Batch(waiting[0], waiting[3].result(), waiting[1], waiting[2])
-
-
-def _make(batch: _Batch, maker: RowMaker) -> tuple[list[Row], list[Rejected]]:
-    rows: list[Row] = []
-    rejected = list(batch.rejected)
-    at = 0
-    maker.look_up(batch.sections)
-    for sections in batch.sections:
-        made = maker.rows(sections, batch.encoded[at : at + len(sections)])
-        at += len(sections)
-        if isinstance(made, Rejected):
-            rejected.append(made)
-        else:
-            rows += made
-    for one in rejected:
-        maker.counts.rejected[one.reason] += 1
-    rejected += maker.left_out
-    maker.left_out = []
-    return rows, rejected
+        if mine is None:
+            finish_set(plan.folder, results, manifest)
+            swap_in(plan.folder, target)
+            remove(plan)
+    left = 0 if mine is None else sum(plan.done(part) is None for part in names)
+    place = target if mine is None else plan.staging
+    return TokenSet(place, set_name, counts, manifest, time.perf_counter() - begun, shard=shard, parts_left=left)
 
 
 def _options(layout: str | None, mask: Any, w_max: float | None, preset: str | None) -> dict[str, Any]:

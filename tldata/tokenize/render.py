@@ -32,6 +32,7 @@ class ChatTemplate:
         name: what to call it in messages.
         variables: what the template sees beside messages and tools: ``bos_token``, ``eos_token`` and the like.
         seconds: limit on one rendering.
+        moment: the time that the template sees; default now.
 
     Raises:
         TemplateError: the text is no Jinja template.
@@ -48,6 +49,7 @@ class ChatTemplate:
         name: str = "template",
         variables: Mapping[str, str] | None = None,
         seconds: float = SECONDS,
+        moment: datetime | None = None,
     ) -> None:
         jinja2 = _jinja()
         self.source = source
@@ -56,7 +58,8 @@ class ChatTemplate:
         self._watchdog = Watchdog(seconds)
         self._lasting: dict[int, dict[Any, str]] = {}
         self._kept: list[Any] = []
-        environment = _environment(self._to_json)
+        self.moment = moment or datetime.now()  # one for all renderings of a run, or they could not be compared
+        environment = _environment(self._to_json, self.moment)
         try:
             self._template = environment.from_string(source)
             tree = environment.parse(source)
@@ -192,7 +195,7 @@ def _jinja() -> Any:
     return jinja2
 
 
-def _environment(to_json: Any) -> Any:
+def _environment(to_json: Any, moment: datetime) -> Any:
     """Jinja as transformers sets it up: trimmed blocks, loop controls, the generation tag, ``tojson`` without HTML escapes."""
     jinja2 = _jinja()
     from jinja2 import nodes
@@ -264,10 +267,8 @@ def _environment(to_json: Any) -> Any:
     def raise_exception(message: str) -> None:
         raise jinja2.TemplateError(message)
 
-    now = datetime.now()  # one moment for all renderings of a run, or they could not be compared
-
     def strftime_now(format: str) -> str:
-        return now.strftime(format)
+        return moment.strftime(format)
 
     environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
     environment.filters["tojson"] = to_json

@@ -65,25 +65,26 @@ class Counts:
                     else:
                         self.masked_calls["not trainable"] += 1
 
-    def add(self, other: Counts) -> None:
-        """Add the counts of another batch."""
-        for name in self.__dataclass_fields__:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if isinstance(mine, Counter):
-                mine.update(theirs)
+    def add(self, other: dict[str, Any]) -> None:
+        """Add the counts of a part, as ``counts_json`` gives them."""
+        for name, value in other.items():
+            if isinstance(value, dict):
+                getattr(self, name).update(value)
             else:
-                setattr(self, name, mine + theirs)
+                setattr(self, name, getattr(self, name) + value)
 
 
 @dataclass(slots=True)
 class TokenSet:
-    """A finished token set: its folder, its manifest, and its counts."""
+    """A finished token set: its folder, its manifest, and its counts; or one shard of it (``parts_left`` to be done by others)."""
 
     path: Path
     name: str
     counts: Counts
     manifest: dict[str, Any]
     seconds: float
+    shard: str | None = None
+    parts_left: int = 0
 
     @property
     def key_share(self) -> float:
@@ -101,6 +102,7 @@ class TokenSet:
             "template": self.manifest["template"]["name"],
             "forms": self.manifest["template"]["forms"],
             "seconds": round(self.seconds, 3),
+            **({"shard": self.shard, "parts_left": self.parts_left} if self.shard else {}),
         }
 
 
@@ -124,6 +126,8 @@ def render_summary(summary: TokenSet) -> RenderableType:
         table.add_row(label, f"{value:,}", note)
 
     line("trajectories", counts.trajectories, str(summary.path))
+    if summary.shard is not None:
+        line("parts left", summary.parts_left, f"to other shards than {summary.shard}; then run without --shard")
     line(
         "rows",
         counts.rows,

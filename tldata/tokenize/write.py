@@ -1,101 +1,93 @@
-"""Write a token set beside its place and swap it in when it is complete, so that a reader never sees half of one."""
+"""Write the rows of a part, and make finished parts a token set."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
-from tldata.errors import UsageError
 from tldata.schema import SPAN, TOKENS
-from tldata.tokenize.prepare import Rejected
 from tldata.tokenize.rows import Row
 
-ROWS_A_FILE = 20_000
 REJECTS = pa.schema([("trajectory_id", pa.string()), ("reason", pa.string())])
 SPAN_FIELDS = [SPAN.field(i).name for i in range(SPAN.num_fields)]
+DIGEST_BITS = 128
 
 
-class TokenWriter:
-    """Writes rows and rejects into a hidden folder; ``finish`` makes it the token set, anything else removes it.
+class PartWriter:
+    """Writes rows under a temporary name; leaving the block without an error renames the file, with one removes it.
 
-    Args:
-        target: DATASET/tokens/NAME.
-        overwrite: replace a token set that stands there.
-
-    Raises:
-        UsageError: the target exists and may not be replaced.
+    No file is written for no rows. ``digest`` is of the rows written so far, whatever their order and the parts they stand in:
+    the sum of each row's 128-bit hash.
     """
 
-    def __init__(self, target: Path, *, overwrite: bool) -> None:
-        if target.exists() and not overwrite:
-            raise UsageError(f"{target}: this token set exists", hint="--overwrite, or another --name")
-        self.target = target
-        self.staging = target.parent / f".{target.name}.partial-{os.getpid()}"
-        shutil.rmtree(self.staging, ignore_errors=True)
-        (self.staging / "rejects").mkdir(parents=True)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.digest = 0
+        self._partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         self._writer: pq.ParquetWriter | None = None
-        self._files = 0
-        self._in_file = 0
-        self._hash = hashlib.sha256()
-        self._rejects: list[Rejected] = []
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.close()
+            if kind is None:
+                self._partial.replace(self.path)
+        finally:
+            self._partial.unlink(missing_ok=True)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows as one row group."""
         if not rows:
             return
-        if self._writer is None or self._in_file >= ROWS_A_FILE:
-            if self._writer is not None:
-                self._writer.close()
-            self._writer = pq.ParquetWriter(
-                self.staging / f"part-{self._files:05d}.parquet", TOKENS, compression="zstd"
-            )
-            self._files, self._in_file = self._files + 1, 0
-        self._writer.write_batch(record_batch(rows))
-        self._in_file += len(rows)
-        for row in rows:
-            for part in (row.ids, row.loss, row.keys, row.weights):
-                self._hash.update(part.tobytes())
-            self._hash.update(f"{row.trajectory_id}\0{row.part}\0".encode())
-
-    def reject(self, rejected: Sequence[Rejected]) -> None:
-        """Remember trajectories, or rows of them, that are not in the token set."""
-        self._rejects += rejected
-
-    @property
-    def content_digest(self) -> str:
-        """Of ids, masks and weights written so far, in their order."""
-        return self._hash.hexdigest()[:16]
-
-    def finish(self, manifest: dict[str, Any]) -> None:
-        """Complete the token set with its manifest and move it into place."""
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self.staging / "part-00000.parquet", TOKENS, compression="zstd")
-        self._writer.close()
-        columns = [[r.trajectory_id for r in self._rejects], [r.reason for r in self._rejects]]
-        pq.write_table(
-            pa.table(columns, schema=REJECTS), self.staging / "rejects" / "rejects.parquet", compression="zstd"
-        )
-        (self.staging / "manifest.json").write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-        old = self.target.parent / f".{self.target.name}.old-{os.getpid()}"
-        if self.target.exists():
-            self.target.rename(old)
-        self.staging.rename(self.target)
-        shutil.rmtree(old, ignore_errors=True)
+            self._writer = pq.ParquetWriter(self._partial, TOKENS, compression="zstd")
+        self._writer.write_batch(record_batch(rows))
+        for row in rows:
+            self.digest = (self.digest + row_digest(row)) % (1 << DIGEST_BITS)
 
-    def discard(self) -> None:
-        """Remove what was written."""
-        if self._writer is not None:
-            self._writer.close()
-        shutil.rmtree(self.staging, ignore_errors=True)
+
+def row_digest(row: Row) -> int:
+    """Hash of a row's ids, masks, weights and place; the same on every machine."""
+    found = xxhash.xxh3_128(f"{row.trajectory_id}\0{row.part}\0".encode())
+    for part in (row.ids, row.loss, row.keys, row.weights):
+        found.update(part.data)
+    return found.intdigest()
+
+
+def finish_set(folder: Path, results: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> None:
+    """Complete the folder that holds all parts' rows: the rejects, and the manifest last."""
+    if not any(result["rows"] for result in results):
+        pq.write_table(TOKENS.empty_table(), folder / "part-00000.parquet", compression="zstd")
+    pairs = [pair for result in results for pair in result["rejects"]]
+    (folder / "rejects").mkdir(exist_ok=True)
+    rejects = pa.table([[identity for identity, _ in pairs], [reason for _, reason in pairs]], schema=REJECTS)
+    pq.write_table(rejects, folder / "rejects" / "rejects.parquet", compression="zstd")
+    write_atomically(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a small file under a temporary name, flush it to disk, and rename it."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with partial.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)
 
 
 def record_batch(rows: Sequence[Row]) -> pa.RecordBatch:

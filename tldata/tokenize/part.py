@@ -1,0 +1,183 @@
+"""One part of a dataset to finished rows on disk: what a worker does, alone and repeatably, in any process on any machine."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tldata.tokenize.conversation import Conversation
+from tldata.tokenize.encode import Encoded, Encoder, Untileable, read_encoder
+from tldata.tokenize.load import Loader
+from tldata.tokenize.plan import Plan
+from tldata.tokenize.prepare import Preparer, Rejected, Section
+from tldata.tokenize.render import ChatTemplate
+from tldata.tokenize.rows import Row, RowMaker
+from tldata.tokenize.summary import Counts, counts_json
+from tldata.tokenize.write import PartWriter, write_atomically
+
+
+@dataclass(slots=True)
+class Worker:
+    """What a process keeps from part to part: the tokenizer, the compiled template, and what was found with them."""
+
+    loader: Loader
+    preparer: Preparer
+    encoder: Encoder
+    maker: RowMaker
+    overlap: bool
+
+
+_STATE: dict[str, Worker] = {}
+
+
+def tokenise_part(plan: Plan, part: str, *, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """Read, render, tokenise, mask, weigh and write one part.
+
+    Equal plans and parts give equal files. The rows are written under a temporary name and renamed, then a marker with what
+    is returned is written last: a part is done or not begun. A part that is done is not done again.
+
+    Args:
+        plan: what ``plan.begin`` gave; it can be pickled, and its folders must be within reach.
+        part: the name of one of its parts.
+        progress: called with how many trajectories were done, after each batch.
+
+    Returns:
+        The part's name, counts, digest, rejects and the forms in which calls were given to the template, as JSON values.
+    """
+    done = plan.done(part)
+    if done is not None:
+        if progress is not None:
+            progress(done["size"])
+        return done
+    worker = _STATE.get(plan.digest) or start_worker(plan)
+    counts = worker.maker.counts = Counts()
+    worker.preparer.forms_used = {}
+    rejects: list[Rejected] = []
+    size = 0
+    gc.disable()  # a batch makes hundreds of thousands of objects and few cycles
+    try:
+        with PartWriter(plan.rows_of(part)) as writer:
+            for batch in _tokenised(worker, plan.part(part)):
+                rows, rejected = _make(batch, worker.maker)
+                writer.write(rows)
+                rejects += rejected
+                size += batch.size
+                gc.collect(0)
+                if progress is not None:
+                    progress(batch.size)
+    finally:
+        gc.enable()
+    result = {
+        "part": part,
+        "size": size,
+        "rows": counts.rows,
+        "counts": counts_json(counts),
+        "digest": f"{writer.digest:032x}",
+        "rejects": [[one.trajectory_id, one.reason] for one in rejects],
+        "forms": [[*form, number] for form, number in worker.preparer.forms_used.items()],
+    }
+    write_atomically(plan.marker(part), orjson.dumps(result))
+    return result
+
+
+def start_worker(plan: Plan, encoder: Encoder | None = None) -> Worker:
+    """Prepare this process for a plan's parts.
+
+    Args:
+        encoder: the tokenizer, where it is loaded already; its threads then tokenise one batch while the next is rendered.
+            Else it is read from the plan's folder, and everything is done in one thread, beside other processes.
+    """
+    _STATE.clear()
+    overlap = encoder is not None
+    encoder = encoder or read_encoder(plan.work)
+    template = ChatTemplate(
+        plan.template.source,
+        name=plan.template.name,
+        variables=dict(plan.template.variables),
+        moment=plan.moment,
+    )
+    preparer = Preparer(template)
+    loader = Loader(
+        plan.dataset,
+        plan.excluded,
+        None if plan.tools is None else orjson.loads(plan.tools),
+        root=plan.tables,
+        toolsets=plan.toolsets if plan.toolsets.is_file() else None,
+        inferred=plan.inferred(),
+    )
+    worker = Worker(loader, preparer, encoder, RowMaker(preparer, encoder, plan.rows, Counts()), overlap)
+    _STATE[plan.digest] = worker
+    return worker
+
+
+def stop_worker() -> None:
+    """Let go of the tokenizer and the tables."""
+    _STATE.clear()
+
+
+@dataclass(slots=True)
+class _Batch:
+    sections: list[list[Section]]
+    encoded: list[Encoded | Untileable]
+    rejected: list[Rejected]
+    size: int
+
+
+def _tokenised(worker: Worker, part: Any) -> Iterator[_Batch]:
+    """Prepared and tokenised batches."""
+    batches = worker.loader.batches(part)
+    if not worker.overlap:
+        for batch in batches:
+            good, bad = _prepare(batch, worker.preparer)
+            yield _Batch(good, worker.encoder.encode(_texts(good)), bad, len(batch))
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="tokenize") as pool:  # Rust, on all cores, while Python renders
+        waiting: tuple[list[list[Section]], list[Rejected], int, Any] | None = None
+        for batch in batches:
+            good, bad = _prepare(batch, worker.preparer)
+            future = pool.submit(worker.encoder.encode, _texts(good))
+            if waiting is not None:
+                yield _Batch(waiting[0], waiting[3].result(), waiting[1], waiting[2])
+            waiting = (good, bad, len(batch), future)
+        if waiting is not None:
+            yield _Batch(waiting[0], waiting[3].result(), waiting[1], waiting[2])
+
+
+def _prepare(batch: list[Conversation], preparer: Preparer) -> tuple[list[list[Section]], list[Rejected]]:
+    good: list[list[Section]] = []
+    bad: list[Rejected] = []
+    for conversation in batch:
+        prepared = preparer.prepare(conversation)
+        if isinstance(prepared, Rejected):
+            bad.append(prepared)
+        else:
+            good.append(prepared)
+    return good, bad
+
+
+def _texts(good: list[list[Section]]) -> list[str]:
+    return [section.text for sections in good for section in sections]
+
+
+def _make(batch: _Batch, maker: RowMaker) -> tuple[list[Row], list[Rejected]]:
+    rows: list[Row] = []
+    rejected = list(batch.rejected)
+    at = 0
+    maker.look_up(batch.sections)
+    for sections in batch.sections:
+        made = maker.rows(sections, batch.encoded[at : at + len(sections)])
+        at += len(sections)
+        if isinstance(made, Rejected):
+            rejected.append(made)
+        else:
+            rows += made
+    for one in rejected:
+        maker.counts.rejected[one.reason] += 1
+    rejected += maker.left_out
+    maker.left_out = []
+    return rows, rejected
