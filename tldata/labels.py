@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,9 +12,13 @@ import pyarrow.parquet as pq
 
 from tldata import schema
 from tldata.errors import InputError, RuleError
+from tldata.parts import rewrite
 
 EXAMPLE = 'one row a call: {"trajectory_id": "a:1", "turn": 2, "call_index": 0, "category": "others"}'
 KEY = ("trajectory_id", "turn", "call_index")
+NO_LABELS = pa.schema(
+    [("trajectory_id", pa.string()), ("turn", pa.int32()), ("call_index", pa.int32()), ("category", pa.string())]
+).empty_table()
 
 
 def read_labels(path: str | Path, categories: Collection[str] = schema.CATEGORIES) -> pa.Table:
@@ -72,55 +76,78 @@ def _join_files(paths: Sequence[str | Path], categories: Collection[str]) -> pa.
         ).to_arrow_table()
 
 
-def apply_labels(
-    staging: Path, paths: str | Path | Sequence[str | Path], categories: Collection[str] = schema.CATEGORIES
-) -> list[str]:
-    """Set label, category and is_error of the labelled calls in the staged parts, and n_errors of their trajectories.
+def apply_labels(staging: Path, paths: str | Path | Sequence[str | Path], parents: Mapping[str, str]) -> list[str]:
+    """Set label, category and is_error of the staged calls from labels files, and n_errors of their trajectories.
+
+    What the files say is all that counts: labels that stand in the parts from an earlier attempt are taken away again. A part
+    in which nothing changes is not written.
 
     Args:
         staging: the folder with the parts.
-        paths: one labels file or several, the last of which counts where they differ.
-        categories: those that a label may give.
+        paths: labels files, the last of which counts where they differ; none takes all labels away.
+        parents: every category that a call may have -> the built-in one that it is or stands under, which says whether it is an error.
 
     Returns:
-        notes for the user: how many labels were joined, how many found no call.
+        notes for the user: how many labels were joined, how many found no call; none without files.
     """
-    labels = _join_files([paths] if isinstance(paths, str | Path) else paths, categories)
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    labels = _join_files(files, tuple(parents)) if files else NO_LABELS
     joined = changed = 0
-    errors: dict[str, int] = {}
     for part in sorted((staging / "calls").glob("*.parquet")):
+        if not labels.num_rows and not _has_labels(part):
+            continue
         calls = pq.read_table(part)
-        with duckdb.connect() as connection:
-            connection.register("calls", calls)
-            connection.register("labels", labels)
-            new = connection.sql(
-                "SELECT l.category FROM (SELECT *, row_number() OVER () AS place FROM calls) AS c "
-                "LEFT JOIN labels AS l USING (trajectory_id, turn, call_index) ORDER BY place"
-            ).to_arrow_table()
-        label = new["category"].combine_chunks().cast(pa.string())
-        category = pc.coalesce(label, calls["verdict"].combine_chunks())
-        is_error = pc.invert(pc.is_in(category, value_set=pa.array(sorted(schema.NOT_ERRORS))))
+        label = _labels_of(calls, labels)
+        verdict = calls["verdict"].combine_chunks()
         joined += len(label) - label.null_count
-        changed += pc.sum(pc.not_equal(category, calls["verdict"].combine_chunks())).as_py() or 0
-        for name, column in (("label", label), ("category", category), ("is_error", is_error)):
-            calls = calls.set_column(calls.schema.get_field_index(name), name, column)
-        partial = part.with_suffix(".tmp")
-        pq.write_table(calls.cast(schema.CALLS), partial, row_group_size=64_000, compression="zstd")
-        partial.replace(part)
-        counted = calls.group_by("trajectory_id").aggregate([("is_error", "sum")]).to_pydict()
-        errors.update(zip(counted["trajectory_id"], counted["is_error_sum"], strict=True))
-        _count_errors(staging / "trajectories" / part.name, errors)
-        errors.clear()
+        changed += pc.sum(pc.not_equal(pc.coalesce(label, verdict), verdict)).as_py() or 0
+        write_calls(part, with_labels(calls, label, parents), before=calls)
+    if not files:
+        return []
     notes = [f"{joined:,} labels joined, {changed:,} of them change the category"]
     if joined < labels.num_rows:
         notes.append(f"{labels.num_rows - joined:,} labels name no call of this dataset")
     return notes
 
 
-def _count_errors(part: Path, errors: dict[str, int]) -> None:
-    table = pq.read_table(part)
+def with_labels(calls: pa.Table, label: pa.Array, parents: Mapping[str, str]) -> pa.Table:
+    """Calls with these labels (null: none): their category is the label, or else the verdict, and is_error follows its parent."""
+    category = pc.coalesce(label, calls["verdict"].combine_chunks())
+    fine = pa.array(sorted(name for name, parent in parents.items() if parent in schema.NOT_ERRORS), pa.string())
+    is_error = pc.invert(pc.is_in(category, value_set=fine))
+    for name, column in (("label", label), ("category", category), ("is_error", is_error)):
+        calls = calls.set_column(calls.schema.get_field_index(name), name, column)
+    return calls.cast(schema.CALLS)
+
+
+def write_calls(part: Path, calls: pa.Table, *, before: pa.Table) -> None:
+    """Replace a part of ``calls`` where it differs from what it was, and count the errors of its trajectories anew.
+
+    The errors are counted whether or not the calls differ: a run that was killed between the two has done the first only.
+    """
+    if not calls.equals(before.cast(schema.CALLS)):
+        rewrite(part, calls)
+    counted = calls.group_by("trajectory_id").aggregate([("is_error", "sum")]).to_pydict()
+    errors = dict(zip(counted["trajectory_id"], counted["is_error_sum"], strict=True))
+    beside = part.parent.parent / "trajectories" / part.name
+    table = pq.read_table(beside)
     counts = pa.array([errors.get(identity, 0) for identity in table["trajectory_id"].to_pylist()], pa.int32())
-    table = table.set_column(table.schema.get_field_index("n_errors"), "n_errors", counts)
-    partial = part.with_suffix(".tmp")
-    pq.write_table(table, partial, row_group_size=64_000, compression="zstd")
-    partial.replace(part)
+    if not counts.equals(table["n_errors"].combine_chunks()):
+        rewrite(beside, table.set_column(table.schema.get_field_index("n_errors"), "n_errors", counts))
+
+
+def _labels_of(calls: pa.Table, labels: pa.Table) -> pa.Array:
+    """The label of each call in its order, null where it has none."""
+    with duckdb.connect() as connection:
+        connection.register("calls", calls.select(list(KEY)))
+        connection.register("labels", labels)
+        found = connection.sql(
+            "SELECT l.category FROM (SELECT *, row_number() OVER () AS place FROM calls) AS c "
+            "LEFT JOIN labels AS l USING (trajectory_id, turn, call_index) ORDER BY place"
+        ).to_arrow_table()
+    return found["category"].combine_chunks().cast(pa.string())
+
+
+def _has_labels(part: Path) -> bool:
+    column = pq.read_table(part, columns=["label"])["label"]
+    return bool(column.null_count < len(column))

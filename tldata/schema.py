@@ -93,7 +93,14 @@ REJECTS = pa.schema([("source", STR), ("source_line", pa.int64()), ("reason", ST
 
 # A record that another one holds whole: a prefix copy of a longer trajectory.
 MERGED = pa.schema(
-    [("source", STR), ("source_line", pa.int64()), ("source_id", STR), ("trajectory_id", STR), ("merged_into", STR)]
+    [
+        ("source", STR),
+        ("source_line", pa.int64()),
+        ("source_id", STR),
+        ("trajectory_id", STR),
+        ("merged_into", STR),
+        ("hash", pa.int64()),  # of tools and messages: the low 64 bits of its content_hash
+    ]
 )
 
 SPAN = pa.struct(

@@ -1,6 +1,6 @@
 -- Records that are a proper beginning of another one: same tools, same first messages, fewer of them.
 -- reads:   prefixes (trajectory_id, source, source_line, source_id, whole, beginnings)
--- returns: one row a prefix copy, with the longest trajectory that holds it (the first such in id order); empty when there is none
+-- returns: one row a prefix copy, with the longest trajectory that holds it (the first such in id order) and its own hash; empty when there is none
 WITH held AS (
     SELECT whole AS hash FROM prefixes
 ),
@@ -16,7 +16,7 @@ longest AS (
     GROUP BY hash
 )
 
-SELECT p.source, p.source_line, p.source_id, p.trajectory_id, l.merged_into
+SELECT p.source, p.source_line, p.source_id, p.trajectory_id, l.merged_into, p.whole AS hash
 FROM prefixes AS p
 JOIN longest AS l ON l.hash = p.whole
 ORDER BY p.source, p.source_line, p.trajectory_id
