@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -27,14 +27,27 @@ from tldata.evidence.rules import load_rules
 from tldata.finish import Summary, finish, known_categories, swap_in
 from tldata.formats import detect, get_format
 from tldata.formats.base import ReadOptions
+from tldata.grouping import do_partition, partition_name, settle
 from tldata.labels import read_labels
 from tldata.sources import STDIN, Source, find_sources
 from tldata.tools import load_tools
-from tldata.work import Counts, Plan, block_name, describe, do_block, start_worker, write_atomically
+from tldata.work import Counts, Plan, block_name, describe, do_block, partitions, start_worker, write_atomically
 
 SAMPLE = 50  # records looked at to find a file's format
 SMALL = 8 << 20  # bytes below which starting worker processes costs more than it gives
-TABLE_FOLDERS = ("trajectories", "toolsets", "messages", "calls", "rejects", "merged", "prefixes", "blocks")
+Task = TypeVar("Task")  # a block, or the number of a partition of groups
+TABLE_FOLDERS = (
+    "trajectories",
+    "toolsets",
+    "messages",
+    "calls",
+    "rejects",
+    "merged",
+    "prefixes",
+    "blocks",
+    "spilled",
+    "members",
+)
 
 
 @dataclass(slots=True)
@@ -128,10 +141,15 @@ def annotate(
             rules=rule_files,
             tools=None if tools is None else str(tools),
             keep_prefixes=prefixes == "keep",
+            partitions=partitions(sources, [name for name, _ in detected]),
         )
         size = min(max(sum(map(_unpacked, sources)) // 16, 2 << 20), 16 << 20)
         _prepare(plan, rule_digest, size)
-        counts, per_source = _do_blocks(plan, size, workers or os.cpu_count() or 1, progress)
+        per_source = _do_blocks(plan, size, workers or os.cpu_count() or 1, progress)
+        _do_groups(plan, workers or os.cpu_count() or 1, per_source)
+        counts = Counts()
+        for each in per_source:
+            counts.add(each.to_json())
         _refuse_changed(sources)
         description = {
             "tldata_version": __version__,
@@ -245,10 +263,8 @@ def _prepare(plan: Plan, rule_digest: str, size: int) -> None:
         leftover.unlink()
 
 
-def _do_blocks(
-    plan: Plan, size: int, workers: int, progress: Callable[[Progress], None] | None
-) -> tuple[Counts, list[Counts]]:
-    """Do every block that has no marker yet; returns the counts of all, and per source."""
+def _do_blocks(plan: Plan, size: int, workers: int, progress: Callable[[Progress], None] | None) -> list[Counts]:
+    """Do every block that has no marker yet; returns the counts per source."""
     per_source = [Counts() for _ in plan.sources]
     known = all(not source.packed for source in plan.sources)
     state = Progress(total=sum(source.size for source in plan.sources) if known else 0)
@@ -276,24 +292,49 @@ def _do_blocks(
         for block in blocks():
             book(block, do_block(block)[1])
     else:
-        _do_in_processes(plan, blocks(), workers, book)
-    total = Counts()
-    for counts in per_source:
-        total.add(counts.to_json())
-    return total, per_source
+        _do_in_processes(plan, blocks(), workers, book, do_block)
+    return per_source
+
+
+def _do_groups(plan: Plan, workers: int, per_source: list[Counts]) -> None:
+    """Assemble the rows that the blocks have set aside for their groups, partition by partition, and count what became of them."""
+
+    def book(counts: dict[str, Any]) -> None:
+        for source, one in counts.items():
+            per_source[int(source)].add(one)
+
+    numbers = []
+    for number in range(plan.partitions):
+        marker = plan.staging / "blocks" / f"{partition_name(number)}.json"
+        if marker.is_file():
+            book(orjson.loads(marker.read_bytes()))
+        else:
+            numbers.append(number)
+    if workers == 1 or len(numbers) < 2:
+        if numbers:
+            start_worker(plan)
+        for number in numbers:
+            book(do_partition(number)[1])
+    else:
+        _do_in_processes(plan, iter(numbers), workers, lambda _, counts: book(counts), do_partition)
+    settle(plan, lambda source, counts: per_source[source].add(counts))
 
 
 def _do_in_processes(
-    plan: Plan, blocks: Iterator[Block], workers: int, book: Callable[[Block, dict[str, Any]], None]
+    plan: Plan,
+    tasks: Iterator[Task],
+    workers: int,
+    book: Callable[[Task, dict[str, Any]], None],
+    do: Callable[[Task], tuple[str, dict[str, Any]]],
 ) -> None:
-    """Keep every worker busy with at most one block waiting for each, so that memory stays bounded."""
+    """Keep every worker busy with at most one task (a block, or a partition of groups) waiting for each, so that memory stays bounded."""
     context = multiprocessing.get_context("spawn")
-    pending: dict[Future[tuple[str, dict[str, Any]]], Block] = {}
+    pending: dict[Future[tuple[str, dict[str, Any]]], Task] = {}
     with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(plan, os.getpid())) as pool:
         try:
-            for block in blocks:
+            for task in tasks:
                 with _without_main():
-                    pending[pool.submit(do_block, block)] = block
+                    pending[pool.submit(do, task)] = task
                 if len(pending) >= 2 * workers:
                     _collect(pending, book)
             while pending:
@@ -320,7 +361,7 @@ def _without_main() -> Iterator[None]:
 
 
 def _collect(
-    pending: dict[Future[tuple[str, dict[str, Any]]], Block], book: Callable[[Block, dict[str, Any]], None]
+    pending: dict[Future[tuple[str, dict[str, Any]]], Task], book: Callable[[Task, dict[str, Any]], None]
 ) -> None:
     done, _ = wait(pending, return_when=FIRST_COMPLETED)
     for future in done:

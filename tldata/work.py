@@ -26,6 +26,7 @@ from tldata.formats import get_format
 from tldata.formats.base import Format, ReadOptions, Skip
 from tldata.record import Trajectory
 from tldata.sources import Source
+from tldata.spill import Spill, n_partitions, set_aside
 from tldata.tables import PREFIXES, Tables, raw_text
 from tldata.tools import load_tools
 
@@ -46,6 +47,7 @@ class Plan:
     rules: tuple[str, ...] = ()
     tools: str | None = None  # file of declarations for trajectories that have none
     keep_prefixes: bool = False
+    partitions: int = 0  # into how many the rows of groups are divided
 
 
 @dataclass(slots=True)
@@ -56,13 +58,16 @@ class Counts:
     trajectories: int = 0
     calls: int = 0
     orphans: int = 0
+    merged: int = 0  # rows of a group after its first
     several: int = 0  # trajectories beyond the first of their record
     skipped: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in ("inputs", "trajectories", "calls", "orphans", "several")}
+        plain = {
+            name: getattr(self, name) for name in ("inputs", "trajectories", "calls", "orphans", "merged", "several")
+        }
         return plain | {name: dict(getattr(self, name)) for name in ("skipped", "rejected", "repaired")}
 
     def add(self, other: dict[str, Any]) -> None:
@@ -99,6 +104,22 @@ def start_worker(plan: Plan, parent: int | None = None) -> None:
     _STATE["classifier"] = Classifier(plan.rules)
 
 
+def part_state() -> tuple[Plan, Classifier, list[Any] | None]:
+    """What this process was prepared with: the plan, the classifier, and the tools for trajectories that declare none."""
+    return _STATE["plan"], _STATE["classifier"], _STATE["tools"]
+
+
+def partitions(sources: Sequence[Source], formats: Sequence[str | None]) -> int:
+    """Into how many partitions the rows of groups go; 0 where no source is of a format of rows."""
+    grouped = {name for name in set(formats) if name is not None and get_format(name).rows is not None}
+    sizes = [
+        source.size * (10 if source.packed else 1)
+        for source, name in zip(sources, formats, strict=True)
+        if name in grouped
+    ]
+    return n_partitions(sizes) if grouped else 0
+
+
 def do_block(block: Block) -> tuple[str, dict[str, Any]]:
     """Read, pair, classify and write one block; returns its name and counts.
 
@@ -122,6 +143,11 @@ def _do_block(block: Block) -> tuple[str, dict[str, Any]]:
         counts.inputs += 1
         counts.rejected[block.problem] += 1
         tables.add_reject(source.name, block.first, block.problem, rest)
+    elif reader is not None and reader.rows is not None:
+        spill = Spill(plan.partitions)
+        for line, raw in records(block, source):
+            _set_aside(tables, counts, spill, reader, source, block.source, line, raw)
+        spill.write(plan.staging / "spilled" / f"{block_name(block)}.rows")
     else:
         for line, raw in records(block, source):
             _do_record(tables, counts, plan.options, source, line, raw, reader, _STATE["tools"])
@@ -177,6 +203,34 @@ def _do_record(
     tables.add_reject(source.name, line, reason, raw_text(raw))
 
 
+def _set_aside(
+    tables: Tables,
+    counts: Counts,
+    spill: Spill,
+    reader: Format,
+    source: Source,
+    place: int,
+    line: int,
+    raw: bytes | dict,
+) -> None:
+    """Count one record, and keep its rows for their groups; one without any is skipped by kind or rejected with a reason."""
+    counts.inputs += 1
+    try:
+        set_aside(spill, reader, place, line, raw)
+        return
+    except Skip as skip:
+        counts.skipped[skip.kind] += 1
+        return
+    except RecordError as error:
+        reason = error.message
+    except RecursionError:
+        reason = "nested too deeply"
+    except Exception as error:  # as in _do_record
+        reason = f"the reader {reader.name} failed on it: {type(error).__name__}: {error}"
+    counts.rejected[generic(reason)] += 1
+    tables.add_reject(source.name, line, reason, raw_text(raw))
+
+
 def add_found(
     tables: Tables,
     counts: Counts,
@@ -217,19 +271,20 @@ def generic(reason: str) -> str:
 
 def write_parts(plan: Plan, name: str, tables: Tables) -> None:
     """Write the block's rows of each table; tables without rows get no file."""
-    _write(plan.staging, "trajectories", name, schema.TRAJECTORIES, tables.trajectories)
-    _write(plan.staging, "messages", name, schema.MESSAGES, tables.messages)
-    _write(plan.staging, "calls", name, schema.CALLS, tables.calls)
-    _write(plan.staging, "rejects", name, schema.REJECTS, tables.rejects)
+    write_part(plan.staging, "trajectories", name, schema.TRAJECTORIES, tables.trajectories)
+    write_part(plan.staging, "messages", name, schema.MESSAGES, tables.messages)
+    write_part(plan.staging, "calls", name, schema.CALLS, tables.calls)
+    write_part(plan.staging, "rejects", name, schema.REJECTS, tables.rejects)
     if not plan.keep_prefixes:
-        _write(plan.staging, "prefixes", name, PREFIXES, tables.prefixes)
+        write_part(plan.staging, "prefixes", name, PREFIXES, tables.prefixes)
     rows = [row for rows in tables.toolsets.values() for row in rows]
     if rows:
         columns = {key: [row[key] for row in rows] for key in schema.TOOLSETS.names}
-        _write(plan.staging, "toolsets", name, schema.TOOLSETS, columns)
+        write_part(plan.staging, "toolsets", name, schema.TOOLSETS, columns)
 
 
-def _write(staging: Path, table: str, name: str, columns: pa.Schema, values: dict[str, list]) -> None:
+def write_part(staging: Path, table: str, name: str, columns: pa.Schema, values: dict[str, list]) -> None:
+    """Write one part of one table under its final name in one step; no rows, no file."""
     if not values[columns.names[0]]:
         return
     arrays = [_array(values[column.name], column.type) for column in columns]

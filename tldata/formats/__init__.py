@@ -11,6 +11,7 @@ from tldata.formats import (
     action_studio,
     adp,
     anthropic,
+    api_bank,
     atif,
     bfcl,
     glaive,
@@ -60,6 +61,7 @@ FORMATS: tuple[Format, ...] = (
     bfcl.FORMAT,
     openhands.FORMAT,
     langfuse.FORMAT,
+    api_bank.FORMAT,
 )
 
 
