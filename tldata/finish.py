@@ -13,8 +13,6 @@ from typing import Any
 
 import duckdb
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tldata import schema
@@ -22,6 +20,9 @@ from tldata.dataset import MANIFEST
 from tldata.errors import CheckError, DatasetError
 from tldata.evidence.rules import load_rules
 from tldata.labels import apply_labels
+from tldata.lineage import dataset_digest
+from tldata.parts import drop_trajectories, fill_empty_tables, keep_toolsets_once
+from tldata.parts import rewrite as rewrite
 from tldata.sqlfiles import glob_of, list_sql, read_sql
 from tldata.work import COMPRESSION, Counts, Plan, write_atomically
 
@@ -82,12 +83,63 @@ def finish(
 ) -> Summary:
     """Turn finished blocks into a dataset in the staging folder. Every step gives the same when it is done again after a kill."""
     staging = plan.staging
-    merged_sources = _merge_prefix_copies(plan)
-    _keep_toolsets_once(staging)
-    notes = [] if labels is None else apply_labels(staging, labels, known_categories(plan.rules))
-    for table, columns in schema.TABLES.items():
-        if not any((staging / table).glob("*.parquet")):
-            pq.write_table(columns.empty_table(), staging / table / "empty.parquet", **COMPRESSION)
+    merged = counts.merged + (0 if plan.keep_prefixes else merge_prefix_copies(staging))
+    keep_toolsets_once(staging)
+    files = [labels] if isinstance(labels, str | Path) else list(labels or [])
+    notes = apply_labels(staging, files, category_parents(plan.rules))
+    found = survey(staging)
+    rejects, skipped = sum(counts.rejected.values()), sum(counts.skipped.values())
+    names = {
+        "n_inputs": counts.inputs,
+        "n_sources": counts.inputs - merged - skipped - rejects,
+        "n_merged": merged,
+        "n_skipped": skipped,
+        "n_rejects": rejects,
+        **found.counts,
+        "n_orphan_feedbacks": counts.orphans,
+    }
+    manifest = {
+        "schema_version": schema.SCHEMA_VERSION,
+        "digest": dataset_digest(found.content_digest, description.get("rules"), description.get("options")),
+        "content_digest": found.content_digest,
+        "counts": names,
+        "rejected": dict(counts.rejected),
+        "skipped": dict(counts.skipped),
+        "repaired": dict(counts.repaired),
+        "checks": sorted(list_sql("checks")),
+        **description,
+    }
+    write_manifest(staging, manifest)
+    return Summary(
+        path=staging,
+        counts=names,
+        overview=found.overview,
+        formats=found.formats,
+        rejected=dict(counts.rejected.most_common()),
+        skipped=dict(counts.skipped.most_common()),
+        repaired=dict(counts.repaired.most_common()),
+        notes=notes,
+        max_bad=max_bad,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the staged tables hold: counts under the manifest's names, the overview's rows, trajectories by format."""
+
+    counts: dict[str, int]
+    overview: list[dict[str, Any]]
+    formats: dict[str, int]
+    content_digest: str
+
+
+def survey(staging: Path) -> Survey:
+    """Check the staged tables, and say what they hold; a table without a part gets an empty one.
+
+    Raises:
+        CheckError: a check of sql/checks failed.
+    """
+    fill_empty_tables(staging)
     with connect(staging) as connection:
         _check(connection)
         overview = connection.sql(read_sql("stats/overview")).to_arrow_table().to_pylist()
@@ -97,45 +149,21 @@ def finish(
         digest_row = connection.execute(read_sql("annotate/digest")).fetchone()
         trainable = connection.execute("SELECT count(*) FROM calls WHERE trainable").fetchone()
         formats = dict(
-            connection.execute("SELECT format, count(*) FROM trajectories GROUP BY 1 ORDER BY 2 DESC").fetchall()
+            connection.execute("SELECT format, count(*) FROM trajectories GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
         )
     assert row is not None and digest_row is not None and trainable is not None
-    merged = merged_sources + counts.merged
-    rejects, skipped = sum(counts.rejected.values()), sum(counts.skipped.values())
-    names = {
-        "n_inputs": counts.inputs,
-        "n_sources": counts.inputs - merged - skipped - rejects,
-        "n_merged": merged,
-        "n_skipped": skipped,
-        "n_rejects": rejects,
+    counts = {
         "n_trajectories": row[0],
         "n_calls": int(row[1]),
         "n_errors": int(row[2]),
         "n_trainable_calls": trainable[0],
-        "n_orphan_feedbacks": counts.orphans,
     }
-    manifest = {
-        "schema_version": schema.SCHEMA_VERSION,
-        "digest": digest_row[0],
-        "counts": names,
-        "rejected": dict(counts.rejected),
-        "skipped": dict(counts.skipped),
-        "repaired": dict(counts.repaired),
-        "checks": sorted(list_sql("checks")),
-        **description,
-    }
+    return Survey(counts, overview, formats, digest_row[0])
+
+
+def write_manifest(staging: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest, which makes the folder a dataset, in one step."""
     write_atomically(staging / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2, default=str))
-    return Summary(
-        path=staging,
-        counts=names,
-        overview=overview,
-        formats=formats,
-        rejected=dict(counts.rejected.most_common()),
-        skipped=dict(counts.skipped.most_common()),
-        repaired=dict(counts.repaired.most_common()),
-        notes=notes,
-        max_bad=max_bad,
-    )
 
 
 def connect(staging: Path) -> duckdb.DuckDBPyConnection:
@@ -150,58 +178,30 @@ def connect(staging: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def category_parents(rules: Sequence[str]) -> dict[str, str]:
+    """Every category that a call may have under these rules files -> the built-in one that it is or stands under."""
+    return {name: name for name in schema.CATEGORIES} | dict(load_rules(rules or None).categories)
+
+
 def known_categories(rules: Sequence[str]) -> tuple[str, ...]:
     """The built-in categories and those that the rules files in use add."""
-    return tuple(dict.fromkeys([*schema.CATEGORIES, *load_rules(rules or None).categories]))
+    return tuple(category_parents(rules))
 
 
-def _merge_prefix_copies(plan: Plan) -> int:
-    """Drop trajectories that another one begins with; returns how many records were merged whole."""
-    staging = plan.staging
-    if plan.keep_prefixes or not any((staging / "prefixes").glob("*.parquet")):
+def merge_prefix_copies(staging: Path) -> int:
+    """Drop trajectories that another one begins with, as the staged ``prefixes`` show; returns how many records were merged whole."""
+    if not any((staging / "prefixes").glob("*.parquet")):
         return 0
     with connect(staging) as connection:
         copies = connection.sql(read_sql("annotate/prefix_copies")).to_arrow_table()
     if copies.num_rows == 0:
         return 0
+    (staging / "merged").mkdir(exist_ok=True)
     pq.write_table(
         copies.select(schema.MERGED.names).cast(schema.MERGED), staging / "merged" / "merged.parquet", **COMPRESSION
     )
-    dropped = copies["trajectory_id"].combine_chunks()
-    for table in ("trajectories", "messages", "calls"):
-        for part in sorted((staging / table).glob("*.parquet")):
-            ids = pq.read_table(part, columns=["trajectory_id"])["trajectory_id"]
-            keep = pc.invert(pc.is_in(ids, value_set=dropped))
-            if not pc.all(keep).as_py():
-                rewrite(part, pq.read_table(part).filter(keep))
+    drop_trajectories(staging, copies["trajectory_id"].combine_chunks())
     return len(set(zip(copies["source"].to_pylist(), copies["source_line"].to_pylist(), strict=True)))
-
-
-def _keep_toolsets_once(staging: Path) -> None:
-    """Keep each tool set in the first part that has it, and only those that a trajectory uses."""
-    if not any((staging / "toolsets").glob("*.parquet")):
-        return
-    used = set()
-    for part in sorted((staging / "trajectories").glob("*.parquet")):
-        used.update(pc.unique(pq.read_table(part, columns=["toolset_id"])["toolset_id"]).to_pylist())
-    for part in sorted((staging / "toolsets").glob("*.parquet")):
-        ids = pq.read_table(part, columns=["toolset_id"])["toolset_id"]
-        here = set(pc.unique(ids).to_pylist())
-        keep = here & used
-        used -= keep
-        if keep != here:
-            mask = pc.is_in(ids, value_set=pa.array(sorted(keep), pa.string()))
-            rewrite(part, pq.read_table(part).filter(mask))
-
-
-def rewrite(part: Path, table: pa.Table) -> None:
-    """Replace a part file by another content in one step; a part without rows goes."""
-    if table.num_rows == 0:
-        part.unlink()
-        return
-    partial = part.with_suffix(".tmp")
-    pq.write_table(table, partial, row_group_size=64_000, **COMPRESSION)
-    partial.replace(part)
 
 
 def _check(connection: duckdb.DuckDBPyConnection) -> None:
