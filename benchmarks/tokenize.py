@@ -50,8 +50,8 @@ def clock(work: Callable[[], Any]) -> float:
 def rendered(dataset: Path, template: Any) -> list[tuple[list[dict[str, Any]], list[dict[str, Any]] | None, str]]:
     """Messages, tools and text of every trajectory."""
     preparer = Preparer(template)
-    with Loader(dataset, frozenset()) as loader:
-        conversations = [(in_form(c, preparer.forms[0]), c.tools) for batch in loader.batches() for c in batch]
+    batches = Loader(dataset, frozenset()).batches()
+    conversations = [(in_form(c, preparer.forms[0]), c.tools) for batch in batches for c in batch]
     return [(messages, tools, template.render(messages, tools)) for messages, tools in conversations]
 
 

@@ -124,7 +124,6 @@ def conversations() -> Callable[[Path], list[Any]]:
     """All conversations of a dataset folder, with nothing masked."""
 
     def load(path: Path) -> list[Any]:
-        with Loader(path, frozenset()) as loader:
-            return [conversation for batch in loader.batches() for conversation in batch]
+        return [conversation for batch in Loader(path, frozenset()).batches() for conversation in batch]
 
     return load

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.tokenize import oracle
 from tests.tokenize.conftest import REAL, trl_templates
@@ -18,13 +21,26 @@ TEMPLATES = ("tl-codellama-2", "toolllama-2", "trl:qwen2_5", "trl:qwen3", "trl:l
 TOKENIZERS = ("llama2", "llama3", "qwen2.5")
 
 
-def check(encoder, template_name, conversations, calls_checked):
-    """Check conversations in full; returns how many, and how many calls, of which ``calls_checked`` against the oracle."""
+@dataclass
+class Own:
+    """A text's ids and offsets, taken out of the tokenizer's own object once."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+
+def check(encoder, template_name, conversations, whole_texts):
+    """Check conversations in full, every call against an oracle; returns how many, and how many calls.
+
+    Every ``whole_texts``-th call is compared with the whole text tokenised again under each other name, the others with the
+    name's lines tokenised again where that is the same (oracle.lines_are_apart); each whole comparison also checks that.
+    """
     named = trl_templates().get(template_name.removeprefix("trl:"))
     if template_name.startswith("trl:") and named is None:
         pytest.skip(f"the installed trl has no {template_name}")
     template = resolve_template(named or template_name, encoder)
     preparer, finder = Preparer(template), KeyTokenFinder(encoder)
+    by_lines = oracle.lines_are_apart(encoder.tokenizer)
     done = calls = 0
     for conversation in conversations:
         sections = preparer.prepare(conversation)
@@ -34,27 +50,28 @@ def check(encoder, template_name, conversations, calls_checked):
         assert [[turn.turn.turn for turn in section.turns] for section in sections] == oracle.runs(texts)
         for section, encoded in zip(sections, encoder.encode([section.text for section in sections]), strict=True):
             whole = encoder.tokenizer.encode(section.text, add_special_tokens=False)
-            assert encoded.ids.tolist() == whole.ids
-            assert list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)) == whole.offsets
+            own = Own(whole.ids, whole.offsets)
+            assert encoded.ids.tolist() == own.ids
+            assert list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)) == own.offsets
             assert encoded.starts[0] == 0 and encoded.ends[-1] == len(section.text)
             assert (encoded.starts[1:] <= encoded.ends[:-1]).all()  # no gap
             for turn in section.turns:
-                own = texts[turn.turn.turn]
-                assert section.text[: turn.turn.end] == own.rstrip()
-                start = oracle.start_of_turn(template, messages, conversation.tools, turn.turn.turn, own)
+                text = texts[turn.turn.turn]
+                assert section.text[: turn.turn.end] == text.rstrip()
+                start = oracle.start_of_turn(template, messages, conversation.tools, turn.turn.turn, text)
                 assert start is None or start == turn.turn.start
                 for place in turn.calls:
                     assert section.text[slice(*place.name)] == place.call.name
                     assert turn.turn.start <= place.start <= place.name[0] < place.name[1] <= place.end <= turn.turn.end
-                    found = finder.find(
-                        section.text, encoded, place.name, place.call.name, conversation.names, conversation.names_key
-                    )
-                    calls += 1
-                    if calls <= calls_checked:
-                        expected = oracle.key_tokens(
-                            encoder.tokenizer, section.text, place.name, place.call.name, conversation.names
-                        )
+                    given = (place.name, place.call.name, conversation.names)
+                    found = finder.find(section.text, encoded, *given, conversation.names_key)
+                    if by_lines:
+                        expected = oracle.key_tokens_by_lines(encoder.tokenizer, section.text, own, *given)
                         assert found == expected, (conversation.trajectory_id, place.call)
+                    if not by_lines or calls % whole_texts == 0:
+                        expected = oracle.key_tokens(encoder.tokenizer, section.text, *given)
+                        assert found == expected, (conversation.trajectory_id, place.call)
+                    calls += 1
         done += 1
     return done, calls
 
@@ -63,7 +80,7 @@ def check(encoder, template_name, conversations, calls_checked):
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_some_of_each_data_set_agrees_with_the_oracle(real, conversations, encoders, tokenizer, template):
     for name, every in {"rotbench-clean": 35, "rotbench-heavy": 70, "toolbench": 8, "tau-bench": 100}.items():
-        done, _ = check(encoders[tokenizer], template, conversations(real(name, every)), calls_checked=6)
+        done, _ = check(encoders[tokenizer], template, conversations(real(name, every)), whole_texts=20)
         assert done >= 2
 
 
@@ -72,8 +89,30 @@ def test_some_of_each_data_set_agrees_with_the_oracle(real, conversations, encod
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize(("tokenizer", "name"), list(itertools.product(TOKENIZERS, REAL)))
 def test_all_of_each_data_set_agrees_with_the_oracle(real, conversations, encoders, tokenizer, name, template):
-    done, calls = check(encoders[tokenizer], template, conversations(real(name)), calls_checked=10**9)
+    done, calls = check(encoders[tokenizer], template, conversations(real(name)), whole_texts=50)
     assert done == {"tau-bench": 200, "toolbench": 15}.get(name, done) and calls > 50
+    print(f"{tokenizer} {template} {name}: {done} trajectories, {calls} calls agree")
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_a_tokenizer_whose_lines_are_apart_tokenises_every_text_line_by_line(encoders, tokenizer):
+    encode = encoders[tokenizer].tokenizer.encode
+    assert oracle.lines_are_apart(encoders[tokenizer].tokenizer)
+    lead = len(encode("\n", add_special_tokens=False).ids)
+    alphabet = st.sampled_from(
+        ["\n", " ", "\r", "\t", "a", "Ab", "9", "'s", "{", '"', "}", "\u00a0", "\u0301", "日", "<s>", "</s>"]
+    )
+
+    @settings(max_examples=300, deadline=None, derandomize=True)
+    @given(st.lists(alphabet, max_size=12).map("".join), st.lists(alphabet, max_size=12).map("".join))
+    def holds(before, behind):
+        if behind and not behind[0].isspace():
+            text = before + "\n" + behind
+            apart = encode(before + "\n", add_special_tokens=False).ids
+            apart += encode("\n" + behind, add_special_tokens=False).ids[lead:]
+            assert encode(text, add_special_tokens=False).ids == apart
+
+    holds()
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)

@@ -34,7 +34,9 @@ def tokenize(
     tools: Annotated[Path | None, typer.Option(help="Tool declarations for data that has none.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a token set of that name.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: one a core].")] = None,
-    shard: Annotated[str | None, typer.Option(help="i/n: only shard i (from 0) of n; a run without it finishes.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: only shard i (from 0) of n; a run without it finishes.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     """Render, tokenise, mask erroneous calls and weigh key tokens; writes DATASET/tokens/NAME.
