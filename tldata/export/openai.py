@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from tldata.dataset import Dataset
-from tldata.formats.openai_export import not_held, to_openai
+from tldata.export.chosen import chosen
+from tldata.export.files import check_suffix, open_atomically
+from tldata.formats.openai_export import NOT_HELD, not_held, to_openai
 from tldata.jsontext import dumps
-from tldata.stream import stream
+
+REASONS = NOT_HELD
 
 
-def export_openai(data: Dataset, output: Path) -> dict[str, int]:
+def export_openai(data: Dataset, output: Path, *, where: str | None = None) -> dict[str, int]:
     """Write every trajectory as an OpenAI record (messages and tools), in order.
 
     Returns:
         counts: ``records``, and how many records each thing touches that the target cannot hold.
     """
+    check_suffix(output, "openai", parquet=False)
     counts: dict[str, int] = {"records": 0}
     with open_atomically(output) as target:
-        for whole in stream(data):
+        for whole in chosen(data, where):
             record = to_openai(whole.trajectory, whole.messages, whole.calls, whole.tools)
             target.write(dumps(record).encode() + b"\n")
             counts["records"] += 1
@@ -31,14 +31,4 @@ def export_openai(data: Dataset, output: Path) -> dict[str, int]:
     return counts
 
 
-@contextmanager
-def open_atomically(output: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it is written whole; ``.gz`` names are packed."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.tmp")
-    try:
-        with gzip.open(partial, "wb") if output.suffix == ".gz" else partial.open("wb") as target:
-            yield cast(BinaryIO, target)
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
+__all__ = ["REASONS", "export_openai", "open_atomically"]

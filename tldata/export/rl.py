@@ -9,10 +9,11 @@ from pathlib import Path
 
 from tldata.dataset import Dataset
 from tldata.errors import UsageError
+from tldata.export.chosen import chosen as trajectories
 from tldata.export.prompts import Renderer, call_of, plain_messages, renderer
 from tldata.export.rows import write_rows
 from tldata.jsontext import dumps
-from tldata.stream import Row, Whole, stream
+from tldata.stream import Row, Whole
 from tldata.tokenize.conversation import openai_tools
 
 MESSAGE, TRAJECTORY = "message", "trajectory"
@@ -51,6 +52,7 @@ def export_rl(
     seed: int = 0,
     tokenizer: str | None = None,
     template: str | None = None,
+    where: str | None = None,
 ) -> dict[str, int]:
     """Write RL prompts for TRL, OpenRLHF and ms-swift.
 
@@ -62,6 +64,7 @@ def export_rl(
         seed: of the draw; which prompts are drawn does not depend on the order of the data.
         tokenizer: folder or hub id whose chat template (and begin-of-text token) renders ``prompt_text``.
         template: name or Jinja file of the chat template, instead of the tokenizer's own.
+        where: SQL condition on the trajectories that prompts are taken from.
 
     Returns:
         counts: ``prompts`` written, assistant messages with calls, and those that gave no prompt of their own by reason.
@@ -71,8 +74,8 @@ def export_rl(
     ``trajectory_id``, ``turn``, ``template``. Erroneous calls give no prompt; they stay in the contexts of later ones.
     """
     render = renderer(tokenizer, template)
-    counts, chosen = _choose(data, render, prompts, seed)
-    write_rows(output, _rl_rows(data, render, chosen), with_calls=True, kind="rl")
+    counts, chosen = _choose(data, render, prompts, seed, where)
+    write_rows(output, _rl_rows(data, render, chosen, where), with_calls=True, kind="rl")
     return counts
 
 
@@ -84,6 +87,7 @@ def export_verl_rl(
     seed: int = 0,
     tokenizer: str | None = None,
     template: str | None = None,
+    where: str | None = None,
 ) -> dict[str, int]:
     """Write RL prompts for verl; the arguments are those of ``export_rl``.
 
@@ -94,20 +98,22 @@ def export_verl_rl(
     ``rest`` is gold for a rollout over several turns: the trajectory's correct calls from this turn on.
     """
     render = renderer(tokenizer, template)
-    counts, chosen = _choose(data, render, prompts, seed)
-    write_rows(output, _verl_rows(data, render, chosen), with_calls=_any_calls(data, chosen), kind="verl-rl")
+    counts, chosen = _choose(data, render, prompts, seed, where)
+    write_rows(
+        output, _verl_rows(data, render, chosen, where), with_calls=_any_calls(data, chosen, where), kind="verl-rl"
+    )
     return counts
 
 
 def _choose(
-    data: Dataset, render: Renderer | None, prompts: str | int, seed: int
+    data: Dataset, render: Renderer | None, prompts: str | int, seed: int, where: str | None
 ) -> tuple[dict[str, int], dict[bytes, Golds]]:
     """Read the dataset once, and keep of each prompt only its hash, its place and its golds."""
     wanted = _wanted(prompts)
     counts = {"prompts": 0, "trajectories": 0, "assistant messages with calls": 0}
     known: dict[bytes, Golds] = {}
     drawn: dict[bytes, None] = {}
-    for whole in stream(data):
+    for whole in trajectories(data, where):
         counts["trajectories"] += 1
         own: dict[bytes, None] = {}
         for key, prompt in _prompts_of(whole, render, counts):
@@ -188,11 +194,11 @@ def _refusal(calls: list[Row], gold: list[Row | None], trainable: bool) -> str |
 
 
 def _selected(
-    data: Dataset, render: Renderer | None, chosen: dict[bytes, Golds]
+    data: Dataset, render: Renderer | None, chosen: dict[bytes, Golds], where: str | None
 ) -> Iterator[tuple[Whole, str | None, Prompt, Golds]]:
     """Read the dataset again, and yield the chosen prompts at their first place."""
     wanted = {entry.first[0] for entry in chosen.values()}
-    for whole in stream(data):
+    for whole in trajectories(data, where):
         if whole.trajectory["trajectory_id"] not in wanted:
             continue
         declared = openai_tools(whole.tools) if whole.trajectory["toolset_id"] is not None else None
@@ -204,8 +210,8 @@ def _selected(
                 yield whole, tools, prompt, entry
 
 
-def _rl_rows(data: Dataset, render: Renderer | None, chosen: dict[bytes, Golds]) -> Iterator[Row]:
-    for whole, tools, prompt, entry in _selected(data, render, chosen):
+def _rl_rows(data: Dataset, render: Renderer | None, chosen: dict[bytes, Golds], where: str | None) -> Iterator[Row]:
+    for whole, tools, prompt, entry in _selected(data, render, chosen, where):
         yield {
             "prompt": prompt.messages,
             "prompt_text": prompt.text,
@@ -217,8 +223,8 @@ def _rl_rows(data: Dataset, render: Renderer | None, chosen: dict[bytes, Golds])
         }
 
 
-def _verl_rows(data: Dataset, render: Renderer | None, chosen: dict[bytes, Golds]) -> Iterator[Row]:
-    for index, (whole, tools, prompt, entry) in enumerate(_selected(data, render, chosen)):
+def _verl_rows(data: Dataset, render: Renderer | None, chosen: dict[bytes, Golds], where: str | None) -> Iterator[Row]:
+    for index, (whole, tools, prompt, entry) in enumerate(_selected(data, render, chosen, where)):
         row = {
             "data_source": "tldata",
             "prompt": prompt.messages,
@@ -239,12 +245,12 @@ def _verl_rows(data: Dataset, render: Renderer | None, chosen: dict[bytes, Golds
         yield row
 
 
-def _any_calls(data: Dataset, chosen: dict[bytes, Golds]) -> bool:
+def _any_calls(data: Dataset, chosen: dict[bytes, Golds], where: str | None) -> bool:
     """Whether a chosen prompt has calls or feedback in its context: without any, messages need no columns for them."""
     last: dict[str, int] = {}
     for identity, turn in (entry.first for entry in chosen.values()):
         last[identity] = max(turn, last.get(identity, 0))
-    for whole in stream(data):
+    for whole in trajectories(data, where):
         turn = last.get(whole.trajectory["trajectory_id"], 0)
         if any(row["turn"] < turn and row["role"] == "tool" for row in whole.messages):
             return True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tldata.export.openai import open_atomically
+from tldata.export.files import open_atomically
 from tldata.jsontext import dumps
 from tldata.stream import Row
 

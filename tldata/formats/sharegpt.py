@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from tldata.record import Call, Message, Trajectory
 from tldata.syntax import json_calls
 
 TOOL_KEYS = ("tools", "functions")
+_THOUGHT = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
 
 
 def read(record: Any, options: ReadOptions) -> Iterable[Trajectory]:
@@ -54,6 +56,11 @@ def call_message(turn: Turn) -> Message:
     """
     value = turn.value
     text = value if isinstance(value, str) else None
+    if text is not None and (thought := _THOUGHT.match(text)):  # LLaMA-Factory's place for it before a call
+        message = call_message(Turn(turn.place, turn.role, text[thought.end() :], {}))
+        if message.calls[0].name is not None and message.content is None:
+            message.content, message.extra = thought[0].strip(), {"value": text}
+            return message
     parsed = lenient(text) if text is not None else value
     listed = parsed if isinstance(parsed, list) else [parsed]
     if listed and all(_is_call(call) for call in listed):
