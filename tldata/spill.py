@@ -119,5 +119,5 @@ def set_aside(spill: Spill, reader: Format, source: int, line: int, raw: bytes |
         raise RecordError("the record holds no row")
     for piece, (key, row) in enumerate(rows):
         text = raw if isinstance(raw, bytes) and row is record else dumps(row).encode("utf-8", "replace")
-        whole_key = f"{reader.name}\0key {key}" if key else f"{reader.name}\0file {source}"
-        spill.add(Row(whole_key, line, piece, len(rows), text))
+        owner = f"key {key}" if key else f"record {source} {line}" if key is None else f"file {source}"
+        spill.add(Row(f"{reader.name}\0{owner}", line, piece, len(rows), text))

@@ -14,6 +14,7 @@ from tldata.formats import (
     api_bank,
     atif,
     bfcl,
+    genai,
     glaive,
     hermes,
     inspect_log,
@@ -21,6 +22,7 @@ from tldata.formats import (
     llama_factory,
     openai,
     openhands,
+    openinference,
     responses,
     rotbench,
     sharegpt,
@@ -62,6 +64,8 @@ FORMATS: tuple[Format, ...] = (
     openhands.FORMAT,
     langfuse.FORMAT,
     api_bank.FORMAT,
+    genai.FORMAT,
+    openinference.FORMAT,
 )
 
 

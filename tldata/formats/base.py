@@ -37,7 +37,7 @@ class Group:
     skipped: dict[int, str] = field(default_factory=dict)
 
 
-Rows = Callable[[Any], Iterable[tuple[str, Any]]]
+Rows = Callable[[Any], Iterable[tuple[str | None, Any]]]
 Assemble = Callable[[Group, ReadOptions], Iterable[Trajectory]]
 
 
@@ -51,7 +51,7 @@ class Format:
     ``notes`` says in a sentence or two where tools and error flags live and which traps are handled.
 
     Where many rows make one trajectory, ``rows(record)`` gives the rows that a record holds, each with the key of its group (empty: the
-    file it stands in), or raises as ``read`` does; and ``assemble(group, options)`` gives a group's trajectories. ``read`` is then
+    file it stands in; None: this record alone), or raises as ``read`` does; and ``assemble(group, options)`` gives a group's trajectories. ``read`` is then
     ``read_groups`` of these two.
     """
 
@@ -69,7 +69,7 @@ def read_groups(rows: Rows, assemble: Assemble) -> Callable[[Any, ReadOptions], 
     """The ``read`` of a format of rows: a record that holds whole groups gives the trajectories of all of them."""
 
     def read(record: Any, options: ReadOptions) -> list[Trajectory]:
-        groups: dict[str, Group] = {}
+        groups: dict[str | None, Group] = {}
         for key, row in rows(record):
             groups.setdefault(key, Group([])).rows.append(row)
         found = [trajectory for group in groups.values() for trajectory in assemble(group, options)]
@@ -84,10 +84,10 @@ def read_groups(rows: Rows, assemble: Assemble) -> Callable[[Any, ReadOptions], 
 def each_row(row: Callable[[dict[str, Any]], tuple[str, Any]], *wrappers: str) -> Rows:
     """``rows`` of a format whose rows are objects: the record itself, the items of a list, or of the list under one of ``wrappers``.
 
-    Items of a list that are skipped by their kind are left out of it; one that cannot be read rejects the whole.
+    Items of a list without a key of their own belong together. Items that are skipped by their kind are left out of it; one that cannot be read rejects the whole.
     """
 
-    def rows(record: Any) -> list[tuple[str, Any]]:
+    def rows(record: Any) -> list[tuple[str | None, Any]]:
         items = record
         if isinstance(record, dict):
             items = next((record[key] for key in wrappers if isinstance(record.get(key), list)), None)
@@ -95,12 +95,14 @@ def each_row(row: Callable[[dict[str, Any]], tuple[str, Any]], *wrappers: str) -
                 return [row(record)]
         if not isinstance(items, list):
             raise RecordError(f"the record is {type(record).__name__}, not an object")
-        found, skip = [], Skip("empty list")
+        found: list[tuple[str | None, Any]] = []
+        skip = Skip("empty list")
         for place, item in enumerate(items):
             if not isinstance(item, dict):
                 raise RecordError(f"row {place} is no object")
             try:
-                found.append(row(item))
+                key, value = row(item)
+                found.append((key or None, value))
             except Skip as one:
                 skip = one
         if not found:
