@@ -59,6 +59,9 @@ class Dataset:
         connection = duckdb.connect(config={"autoinstall_known_extensions": False})
         connection.execute("SET VARIABLE dataset = ?", [glob_of(self.path)])
         connection.execute(read_sql("views"))
+        if any((self.path / "dropped").glob("*.parquet")):  # what tldata select left out, and why
+            files = f"{glob_of(self.path)}/dropped/*.parquet".replace("'", "''")
+            connection.execute(f"CREATE VIEW dropped AS FROM read_parquet('{files}')")
         for name in reversed(self.token_sets):  # the first stays the default of the queries over one token set
             connection.execute("SET VARIABLE tokens = ?", [name])
             files = f"{glob_of(self.path)}/tokens/{name}/*.parquet".replace("'", "''")
@@ -121,6 +124,12 @@ class Dataset:
         from tldata.tokenize import tokenize
 
         return tokenize(self.path, tokenizer, **options)
+
+    def select(self, out: str | Path, **options: Any) -> Any:
+        """Write chosen trajectories as a dataset of their own (``tldata select``); see ``tldata.select.select``."""
+        from tldata.select import select
+
+        return select(self, out, **options)
 
     def export(self, target: str, output: str | Path, **options: Any) -> Any:
         """Write the dataset in another format (``tldata export``)."""

@@ -17,6 +17,7 @@ from tldata.dataset import Dataset
 from tldata.sqlfiles import glob_of
 
 Row = dict[str, Any]
+DECODED = 512  # tool sets kept as Python objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,12 @@ def stream(data: Dataset) -> Iterator[Whole]:
     the Parquet files), the tables are joined by DuckDB instead, which takes longer and sorts by trajectory_id within a part.
     """
     toolsets = _Toolsets(data)
-    aligned = {table: _is_aligned(data.path, table) for table in ("messages", "calls")}
+    aligned = {table: is_aligned(data.path, table) for table in ("messages", "calls")}
     for part in sorted((data.path / "trajectories").glob("*.parquet")):
         trajectories = pq.read_table(part)
         if trajectories.num_rows == 0:
             continue
+        toolsets.load(part.name, pc.drop_null(pc.unique(trajectories["toolset_id"])))
         messages, calls = (_rows_of(data, table, part.name, aligned=ok) for table, ok in aligned.items())
         for row in trajectories.to_pylist():
             identity = row["trajectory_id"]
@@ -66,7 +68,7 @@ class _Grouped:
         return [] if bounds is None else self._table.slice(*bounds).to_pylist()
 
 
-def _is_aligned(path: Path, table: str) -> bool:
+def is_aligned(path: Path, table: str) -> bool:
     """Whether every part of a table holds rows of the trajectories part of the same name only, so that parts can be read in pairs."""
     for part in (path / table).glob("*.parquet"):
         ids = pc.unique(pq.read_table(part, columns=["trajectory_id"])["trajectory_id"])
@@ -92,28 +94,40 @@ def _rows_of(data: Dataset, table: str, part: str, *, aligned: bool) -> _Grouped
 
 
 class _Toolsets:
-    """Tool sets by id, the last few thousand kept."""
+    """The tool sets of the trajectories of one part, read at once; as Python objects the last few hundred."""
 
-    def __init__(self, data: Dataset, keep: int = 4096) -> None:
-        self._data, self._keep = data, keep
-        self._known: dict[str, list[Row]] = {}
-        self._pending = sorted(Path(p) for p in (data.path / "toolsets").glob("*.parquet"))
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self._rows = schema.TOOLSETS.empty_table()
+        self._places: dict[str, tuple[int, int]] = {}
+        self._decoded: dict[str, list[Row]] = {}
+
+    def load(self, part: str, wanted: pa.Array) -> None:
+        """Have the wanted tool sets at hand: annotate keeps each in the first part that uses it, so most stand in the part's own file."""
+        missing = wanted.filter(pc.invert(pc.is_in(wanted, value_set=pa.array(list(self._places), pa.string()))))
+        if len(missing) == 0:
+            return
+        own = self._data.path / "toolsets" / part
+        table = pq.read_table(own) if own.is_file() else schema.TOOLSETS.empty_table()
+        table = table.filter(pc.is_in(table["toolset_id"], value_set=wanted))
+        elsewhere = wanted.filter(pc.invert(pc.is_in(wanted, value_set=table["toolset_id"].combine_chunks())))
+        if len(elsewhere):
+            query = "FROM toolsets WHERE toolset_id IN (SELECT unnest($1))"
+            others = self._data.sql(query, [elsewhere.to_pylist()])
+            table = pa.concat_tables([table, others.cast(table.schema)])
+        self._rows = table.sort_by([("toolset_id", "ascending"), ("position", "ascending")])
+        counts = pc.value_counts(self._rows["toolset_id"].combine_chunks())
+        self._places, start = {}, 0
+        for identity, count in zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True):
+            self._places[identity] = (start, count)
+            start += count
 
     def take(self, identity: str | None) -> list[Row]:
-        if identity is None:
+        """The rows of one tool set, by position; none for None."""
+        if identity is None or identity not in self._places:
             return []
-        if identity not in self._known:
-            self._load(identity)
-        return self._known.get(identity, [])
-
-    def _load(self, identity: str) -> None:
-        """Read parts in order until the tool set is found: annotate keeps each in the first part that uses it."""
-        while self._pending and identity not in self._known:
-            rows = pq.read_table(self._pending.pop(0)).to_pylist()
-            if len(self._known) > self._keep:
-                self._known.clear()
-            for row in rows:
-                self._known.setdefault(row["toolset_id"], []).append(row)
-        if identity not in self._known:  # cleared since, or out of order
-            query = "FROM toolsets WHERE toolset_id = $1 ORDER BY position"
-            self._known[identity] = self._data.sql(query, [identity]).to_pylist()
+        if identity not in self._decoded:
+            if len(self._decoded) >= DECODED:
+                self._decoded.clear()
+            self._decoded[identity] = self._rows.slice(*self._places[identity]).to_pylist()
+        return self._decoded[identity]

@@ -1,0 +1,287 @@
+"""Each step of a selection drops what it should, says why, and leaves the rest alone."""
+
+import copy
+import json
+
+import pytest
+from xxhash import xxh3_64_intdigest
+
+import tldata
+from tests.records import annotated, answers, asks, call, one_call, user, write_jsonl
+from tests.select.planted import plant
+from tldata.errors import DatasetError, InputError, UsageError
+from tldata.select import select
+
+LONG = (
+    "Please tell me what the weather in {} will be like over the coming three days, because we want to go hiking there"
+)
+
+
+def forecast(city: str, days: int = 3, *, query: str = LONG, feedback: str = "21C") -> dict:
+    return one_call("forecast", {"city": city, "days": days}, feedback, query=query.format(city))
+
+
+def why(path) -> dict[str, tuple]:
+    rows = tldata.open(path).sql("FROM dropped").to_pylist()
+    return {row["trajectory_id"]: (row["step"], row["reason"], row["match"]) for row in rows}
+
+
+def ids(path) -> list[str]:
+    return tldata.open(path).sql("SELECT trajectory_id FROM trajectories ORDER BY 1")["trajectory_id"].to_pylist()
+
+
+@pytest.mark.parametrize("dedup", ["exact", "near"])
+def test_all_that_was_planted_is_found_and_nothing_else(tmp_path, dedup):
+    check_planted(tmp_path, plant(300, 25), dedup)
+
+
+@pytest.mark.slow
+def test_all_that_was_planted_among_five_thousand_is_found_and_nothing_else(tmp_path):
+    check_planted(tmp_path, plant(4200, 250), "near")
+
+
+def check_planted(folder, planted, dedup) -> None:
+    data = annotated(folder, planted.records, prefixes="keep")
+    questions = folder / "questions.txt"
+    questions.write_text("\n".join(planted.questions), encoding="utf-8")
+    made = data.select(folder / "out", dedup=dedup, decontaminate=questions)
+    found = why(made.path)
+    wanted = {f"raw:{place + 1}": step for place, step in planted.expected.items()}
+    if dedup == "exact":
+        wanted = {identity: step for identity, step in wanted.items() if step != "near"}
+    steps = {identity: step for identity, (step, _, _) in found.items()}
+    # Of two equal ones the first id stays, whichever was planted: what counts is that one of them went.
+    for identity, (step, _, match) in list(found.items()):
+        if identity not in wanted and match in wanted and wanted[match] == step:
+            steps[match] = steps.pop(identity)
+    missed = {identity: step for identity, step in wanted.items() if identity not in steps}
+    extra = {identity: (step, found.get(identity)) for identity, step in steps.items() if identity not in wanted}
+    assert len(wanted) - len(missed) >= 0.99 * len(wanted), f"recall below 99%: {missed}"
+    assert len(extra) <= 0.01 * len(steps), f"precision below 99%: {extra}"
+    assert made.n_trajectories == len(planted.records) - len(found)
+
+
+def test_a_condition_keeps_what_it_holds_for_and_null_is_not_enough(tmp_path):
+    records = [forecast("Rome"), forecast("Oslo", feedback='{"error": "city not found"}'), forecast("Bern")]
+    data = annotated(tmp_path, records)
+    made = data.select(tmp_path / "out", where="n_errors = 0 AND trajectory_id <> 'raw:3'")
+    assert ids(made.path) == ["raw:1"]
+    assert why(made.path)["raw:2"] == ("where", "the condition does not hold", None)
+    assert data.select(tmp_path / "none", where="reward > 0").n_trajectories == 0
+
+
+def test_a_condition_may_ask_the_other_tables(tmp_path):
+    data = annotated(tmp_path, [forecast("Rome"), one_call("timezone", {"city": "Rome"}, "CET")])
+    condition = "trajectory_id IN (SELECT trajectory_id FROM calls WHERE tool_name = 'timezone')"
+    assert ids(data.select(tmp_path / "out", where=condition).path) == ["raw:2"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        ("n_eror = 0", "columns: trajectory_id, source"),
+        ("tool_name = 'x'", "SELECT trajectory_id FROM calls WHERE tool_name"),
+        ("true) GROUP BY (source", "one expression"),
+        ("", "condition"),
+        ("true; DROP TABLE x", "condition"),
+        ("query IN (SELECT content FROM read_text('/etc/passwd'))", "does not run"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_a_usage_error_that_helps(tmp_path, condition, says):
+    data = annotated(tmp_path, [forecast("Rome")])
+    with pytest.raises(UsageError) as error:
+        data.select(tmp_path / "out", where=condition)
+    assert says in str(error.value)
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+
+
+def test_the_kept_one_of_near_duplicates_has_the_fewest_errors_then_the_most_messages_then_the_first_id(tmp_path):
+    longer = forecast("Rome")
+    longer["messages"] += [user("Thanks"), {"role": "assistant", "content": "Welcome."}]
+    failed = forecast("Rome", feedback='{"error": "city not found"}')
+    failed["messages"] += [user("Thanks"), {"role": "assistant", "content": "Welcome."}]
+    plain, other = forecast("Rome"), forecast("Rome", query=LONG + ".")
+    other["messages"][-1]["content"] = "It is done."
+    data = annotated(tmp_path, [failed, other, plain, longer, forecast("Oslo")], prefixes="keep")
+    made = data.select(tmp_path / "near", dedup="near", threshold=0.75)
+    assert ids(made.path) == ["raw:4", "raw:5"]
+    found = why(made.path)
+    assert found["raw:3"][::2] == ("prefix", "raw:4")
+    assert {found[i][::2] for i in ("raw:1", "raw:2")} == {("near", "raw:4")}
+
+
+def test_no_calls_means_that_the_answers_are_compared(tmp_path):
+    def chat(answer: str) -> dict:
+        return {"messages": [user("Hello there, my friend"), {"role": "assistant", "content": answer}]}
+
+    records = [chat("The moon is made of rock."), chat("I like trains a lot."), chat("The moon is made of rock!")]
+    made = annotated(tmp_path, records).select(tmp_path / "out", dedup="near")
+    assert ids(made.path) == ["raw:1", "raw:2"]
+
+
+def test_every_near_duplicate_that_goes_is_alike_to_one_that_stays(tmp_path):
+    """A chain in which each is like the next: the ends are not alike, so that two stay."""
+    words = [f"word{i}" for i in range(40)]
+    records = []
+    for step in range(4):
+        text = " ".join(words[2 * step : 2 * step + 30])
+        records.append({"messages": [user(text), {"role": "assistant", "content": "Yes, of course."}]})
+    made = annotated(tmp_path, records).select(tmp_path / "out", dedup="near", threshold=0.85)
+    # 59 features each; neighbours share 28 words and 27 pairs: 55 of 63, 87%; next but one 51 of 67, 76%.
+    assert ids(made.path) == ["raw:1", "raw:3"]
+    assert {i: match for i, (_, _, match) in why(made.path).items()} == {"raw:2": "raw:1", "raw:4": "raw:3"}
+
+
+def test_an_evaluation_question_is_found_in_any_user_message(tmp_path):
+    records = [forecast("Rome"), forecast("Bern"), forecast("Oslo")]
+    records[1]["messages"] += [user("By the way: who, in 1492, sailed across the ocean blue?!")]
+    records[2]["messages"] += [user("Say hi")]
+    questions = write_jsonl(tmp_path / "eval.jsonl", [{"query": "Who in 1492 sailed across the ocean blue"}, "say HI."])
+    made = annotated(tmp_path, records).select(tmp_path / "out", decontaminate=[questions])
+    found = why(made.path)
+    # 8 words give 4 runs of 5; "say hi" has fewer than 5 words: it is compared as a whole message.
+    assert found["raw:2"] == ("decontaminate", "4 of 4 runs of 5 words of an evaluation question", "eval:1")
+    assert found["raw:3"] == ("decontaminate", "an evaluation question", "eval:2")
+    assert ids(made.path) == ["raw:1"]
+
+
+def test_an_evaluation_set_without_questions_is_an_error(tmp_path):
+    data = annotated(tmp_path, [forecast("Rome")])
+    for content in ([{"scores": [1, 2]}], [{"function": [{"name": "query", "description": "question"}]}]):
+        with pytest.raises(InputError, match="no questions"):
+            data.select(tmp_path / "out", decontaminate=write_jsonl(tmp_path / "eval.jsonl", content))
+    with pytest.raises(InputError, match="no such file"):
+        data.select(tmp_path / "out", decontaminate=tmp_path / "missing.json")
+
+
+def test_the_questions_of_the_benchmarks_are_read(tmp_path, shared):
+    from tldata.select.evaluation import read_questions
+
+    texts, places = read_questions([shared / "rotbench" / "first_turn" / "clean.json"])
+    assert (
+        len(texts) == 105 and texts[0] == "What is the translation of the English phrase 'See you later' in Japanese?"
+    )
+    texts, places = read_questions([shared / "bfcl" / "simple_python.jsonl"])
+    assert texts[0].startswith("Find the area of a triangle") and len(texts) == len(set(places))
+    texts, _ = read_questions([shared / "toolalpaca" / "eval_real.json"])
+    assert "Can you check if today is a public holiday in China?" in texts
+    texts, _ = read_questions([shared / "tooleyes" / "scenario_data_raw.json"])
+    assert len(texts) == 382
+
+
+def test_a_sample_is_decided_by_seed_and_ids_and_not_by_the_order_of_rows(tmp_path):
+    records = [forecast(f"City{i}") for i in range(40)]
+    data = annotated(tmp_path, records)
+    one = ids(data.select(tmp_path / "one", sample=10).path)
+    assert len(one) == 10 and ids(data.select(tmp_path / "two", sample=10).path) == one
+    assert ids(data.select(tmp_path / "three", sample=10, seed=1).path) != one
+    # The ten smallest XXH3 values of "0\0sample\0raw:<i>", on whatever machine.
+    order = sorted(range(1, 41), key=lambda i: xxh3_64_intdigest(f"0\0sample\0raw:{i}".encode()))
+    assert one == sorted(f"raw:{i}" for i in order[:10])
+    made = data.select(tmp_path / "all", sample=100)
+    assert made.n_trajectories == 40 and made.notes == ["40 trajectories are fewer than the 100 asked for"]
+
+
+def test_balancing_takes_as_many_of_each_as_there_are(tmp_path):
+    records = [forecast(f"City{i}") for i in range(9)] + [one_call("timezone", {"city": c}, "CET") for c in "ab"]
+    data = annotated(tmp_path, records)
+
+    def tools(**options) -> dict[str, int]:
+        made = data.select(tmp_path / "out", balance="tool", overwrite=True, **options)
+        return {row["tool_name"]: row["n"] for row in tldata.open(made.path).sql(
+            "SELECT tool_name, count(*) AS n FROM calls GROUP BY 1").to_pylist()}  # fmt: skip
+
+    assert tools() == {"forecast": 2, "timezone": 2}
+    assert tools(sample=5) == {"forecast": 3, "timezone": 2}
+    assert tools(at_most=1) == {"forecast": 1, "timezone": 1}
+    made = data.select(tmp_path / "shares", stratify="tool", sample=6)
+    # 9 of 11 and 2 of 11 of 6: 4.9 and 1.1
+    assert made.steps[-1]["details"] == {"forecast": 5, "timezone": 1}
+
+
+def test_a_trajectory_of_several_tools_counts_for_the_rarest(tmp_path):
+    both = forecast("Rome")
+    both["messages"][3:] = [asks(call("timezone", {"city": "Rome"}, "c2")), answers("CET", "c2")]
+    data = annotated(tmp_path, [forecast("Bern"), forecast("Oslo"), both])
+    made = data.select(tmp_path / "out", balance="tool")
+    assert "raw:3" in ids(made.path) and made.steps[-1]["details"] == {"forecast": 1, "timezone": 1}
+    with pytest.raises(UsageError, match="no column 'tol'"):
+        data.select(tmp_path / "other", balance="tol")
+
+
+def test_the_new_dataset_says_where_it_comes_from_and_what_went(tmp_path):
+    data = annotated(tmp_path, [forecast(f"City{i}") for i in range(5)])
+    made = data.select(tmp_path / "out", where="trajectory_id <> 'raw:2'", sample=3, dropped=tmp_path / "rest.jsonl")
+    new = tldata.open(made.path)
+    assert new.manifest["parents"] == [{"path": str(data.path), "digest": data.manifest["digest"]}]
+    assert new.manifest["select"]["options"]["where"] == "trajectory_id <> 'raw:2'"
+    steps = [(s["step"], s["before"], s["dropped"], s["left"]) for s in new.manifest["select"]["steps"]]
+    assert steps == [("where", 5, 1, 4), ("sample", 4, 1, 3)]
+    counts = new.manifest["counts"]
+    assert counts["n_inputs"] == 5 == counts["n_sources"] + counts["n_skipped"] and counts["n_skipped"] == 2
+    rest = [json.loads(line) for line in (tmp_path / "rest.jsonl").read_text().splitlines()]
+    assert len(rest) == 2 and rest[0] == forecast("City1")
+    again = data.select(tmp_path / "again", where="trajectory_id <> 'raw:2'", sample=3, dropped=tmp_path / "rest")
+    assert tldata.open(again.path).manifest["digest"] == new.manifest["digest"]
+    assert sorted(ids(tmp_path / "rest") + ids(tmp_path / "again")) == [f"raw:{i}" for i in range(1, 6)]
+
+
+def test_a_dataset_that_is_in_the_way_is_refused(tmp_path):
+    data = annotated(tmp_path, [forecast("Rome")])
+    data.select(tmp_path / "out")
+    with pytest.raises(DatasetError, match="finished"):
+        data.select(tmp_path / "out")
+    data.select(tmp_path / "out", overwrite=True)
+    with pytest.raises(UsageError, match="beside the one that it reads"):
+        data.select(data.path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dedup": "fuzzy"},
+        {"balance": "tool", "stratify": "tool", "sample": 3},
+        {"stratify": "tool"},
+        {"at_most": 3},
+        {"sample": 0},
+        {"threshold": 0},
+        {"overlap": 1.5},
+        {"split": "train=0.5,test=0.4"},
+        {"split": "train"},
+        {"split": "train=1/0"},
+        {"split": "a/b=1"},
+        {"split": "train=0.5,train=0.5"},
+        {"split": "train=0.5,test=0.5", "split_by": "moon"},
+    ],
+)
+def test_options_that_do_not_go_together_are_usage_errors(tmp_path, options):
+    data = annotated(tmp_path, [forecast("Rome")])
+    with pytest.raises(UsageError):
+        select(data.path, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_tables_that_somebody_rewrote_are_selected_from_too(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = annotated(tmp_path, [forecast(f"City{i}") for i in range(6)] + [forecast("City1")], prefixes="keep")
+    for table in ("messages", "trajectories"):
+        part = next((data.path / table).glob("*.parquet"))
+        rows = pq.read_table(part)
+        order = pa.array(range(rows.num_rows - 1, -1, -1)) if table == "messages" else pa.array([3, 4, 0, 6, 5, 2, 1])
+        rows = rows.take(order)
+        part.unlink()
+        pq.write_table(rows.slice(0, 3), part.with_name("a.parquet"))
+        pq.write_table(rows.slice(3), part.with_name("b.parquet"))
+    made = data.select(tmp_path / "out", dedup="near", where="trajectory_id <> 'raw:1'")
+    assert ids(made.path) == [f"raw:{i}" for i in range(2, 7)]
+    assert why(made.path)["raw:7"][::2] == ("exact", "raw:2")
+
+
+def test_a_copy_does_not_change_with_what_it_was_copied_from(tmp_path):
+    records = [forecast("Rome"), forecast("Oslo")]
+    data = annotated(tmp_path, copy.deepcopy(records))
+    made = data.select(tmp_path / "out", dedup="exact")
+    annotated(tmp_path, records[:1], overwrite=True)
+    assert ids(made.path) == ["raw:1", "raw:2"]
