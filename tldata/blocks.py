@@ -86,7 +86,8 @@ class _Stream:
 def records(block: Block, source: Source) -> Iterator[tuple[int, bytes | dict]]:
     """The block's records with their numbers: raw JSON, or a Parquet row. Blank lines are no records."""
     if block.row_group is not None:
-        table = pq.ParquetFile(source.path).read_row_group(block.row_group)
+        with pq.ParquetFile(source.open_raw() if source.url else source.path) as file:
+            table = file.read_row_group(block.row_group)
         first = block.first
         for batch in table.to_batches(max_chunksize=512):
             yield from enumerate(batch.to_pylist(), first)
@@ -94,9 +95,7 @@ def records(block: Block, source: Source) -> Iterator[tuple[int, bytes | dict]]:
         return
     data = block.data
     if data is None:
-        with source.path.open("rb") as handle:
-            handle.seek(block.offset)
-            data = read_exactly(handle, block.length)
+        data = source.read(block.offset, block.length)
         if len(data) != block.length:
             raise InputError(f"{source.name}: became shorter while it was read", hint="run the command again")
     if block.bounds is not None:
@@ -250,7 +249,8 @@ def _append_trimmed(bounds: list[tuple[int, int]], data: bytes, start: int, end:
 
 def _cut_parquet(source: Source, index: int) -> Iterator[Block]:
     try:
-        metadata = pq.ParquetFile(source.path).metadata
+        with pq.ParquetFile(source.open_raw() if source.url else source.path) as file:
+            metadata = file.metadata
     except Exception as error:
         raise InputError(
             f"{source.name}: no readable Parquet: {error}", hint="was the file written completely?"

@@ -7,15 +7,14 @@ import hashlib
 import multiprocessing
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 import orjson
@@ -24,15 +23,18 @@ from tldata import __version__
 from tldata.blocks import Block, cut, parse, records
 from tldata.errors import DatasetError, InputError, RecordError, UsageError
 from tldata.evidence.rules import load_rules
-from tldata.finish import Summary, finish, known_categories, swap_in
+from tldata.finish import HELPERS, Summary, finish, known_categories, swap_in
 from tldata.formats import detect, get_format
 from tldata.formats.base import ReadOptions
 from tldata.grouping import do_partition, partition_name, settle
 from tldata.labels import read_labels
+from tldata.processes import without_main
+from tldata.remote import is_url, refuse_finished, seen_by_one_process, staging_of, upload
 from tldata.sources import STDIN, Source, find_sources
 from tldata.tools import load_tools
 from tldata.work import Counts, Plan, block_name, describe, do_block, partitions, start_worker, write_atomically
 
+ENGINES = ("local", "ray")
 SAMPLE = 50  # records looked at to find a file's format
 SMALL = 8 << 20  # bytes below which starting worker processes costs more than it gives
 Task = TypeVar("Task")  # a block, or the number of a partition of groups
@@ -74,14 +76,16 @@ def annotate(
     max_bad: float = 0.05,
     overwrite: bool = False,
     engine: str = "local",
+    ray_address: str | None = None,
+    shard: tuple[int, int] | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Read raw trajectories in any known format and write an annotated dataset.
 
     Args:
-        raw: files, glob patterns, folders, or ``-`` for stdin; one or several.
-        out: dataset folder; default ``<raw>.tldata`` beside a single input.
+        raw: files, glob patterns, folders, URLs of these (s3://, gs://, https://, ...), or ``-`` for stdin; one or several.
+        out: dataset folder, or a URL; default ``<raw>.tldata`` beside a single input.
         format: name of the reader, instead of finding it per file (``tldata formats`` lists them).
         branches: of an answer tree take the path to its ``answer``, or ``all`` leaves.
         prefixes: ``longest`` merges records that are the beginning of another; ``keep`` keeps them.
@@ -91,8 +95,10 @@ def annotate(
         corrections: verdicts corrected in the viewer; they outrank the labels.
         max_bad: share of rejected records above which ``summary.ok`` is False.
         overwrite: replace a finished dataset; without it that is refused. An unfinished one is resumed.
-        engine: ``local``: the cores of this machine.
-        workers: processes; default one a core.
+        engine: ``local``: the cores of this machine; ``ray``: a Ray cluster's.
+        ray_address: the cluster; default the environment's RAY_ADDRESS, else one started on this machine for this run.
+        shard: (i, n): only every nth block of the input, from the ith, counted from 0; ``merge`` makes one dataset of all n.
+        workers: processes; default one a core. On a cluster, blocks at once; default two a core.
         progress: called now and then with how far it is.
 
     Returns:
@@ -111,14 +117,14 @@ def annotate(
         raise UsageError(f"prefixes is {prefixes!r}", hint="longest or keep")
     if not 0 <= max_bad <= 1:
         raise UsageError(f"max_bad is {max_bad}", hint="a share between 0 and 1, such as 0.05")
-    if engine != "local":
-        what = (
-            "the engine ray, with the extra tldata[ray], is not in this version"
-            if engine == "ray"
-            else "no such engine"
-        )
-        raise UsageError(f"engine is {engine!r}: {what}", hint="--engine local (uses all cores of this machine)")
-    target = _target(inputs, out)
+    if engine not in ENGINES:
+        raise UsageError(f"no engine {engine!r}", hint=", ".join(ENGINES))
+    if shard is not None and (engine != "local" or not 0 <= shard[0] < shard[1]):
+        raise UsageError("shards are 0/n to n-1/n, each made by the engine local", hint="--shard 0/4")
+    url = out if isinstance(out, str) and is_url(out) else None
+    if url is not None:
+        refuse_finished(url, overwrite)
+    target = _target(inputs, out, shard) if url is None else staging_of(url)
     _refuse_finished(target, overwrite)
     rule_files = _rule_files(rules)
     rule_digest = load_rules(rule_files or None).digest
@@ -143,9 +149,24 @@ def annotate(
             keep_prefixes=prefixes == "keep",
             partitions=partitions(sources, [name for name, _ in detected]),
         )
+        if shard is not None and plan.partitions:
+            raise UsageError(
+                f"{next(s.name for s, f in zip(sources, plan.formats, strict=True) if f and get_format(f).rows)}: "
+                "its rows make trajectories together, so its blocks cannot go to several runs",
+                hint="give whole files to each run, without --shard, and merge the datasets",
+            )
+        if any(source.url and seen_by_one_process(source.url) for source in sources):
+            workers = 1
         size = min(max(sum(map(_unpacked, sources)) // 16, 2 << 20), 16 << 20)
-        _prepare(plan, rule_digest, size)
-        per_source = _do_blocks(plan, size, workers or os.cpu_count() or 1, progress)
+        _prepare(plan, rule_digest, size, shard)
+        book = _Booking(plan, progress)
+        if engine == "ray":
+            from tldata.ray_engine import do_blocks_on_ray
+
+            do_blocks_on_ray(plan, size, ray_address, workers, book.block)
+        else:
+            _do_blocks(plan, size, workers or os.cpu_count() or 1, shard or (0, 1), book.block)
+        per_source = book.per_source
         _do_groups(plan, workers or os.cpu_count() or 1, per_source)
         counts = Counts()
         for each in per_source:
@@ -161,16 +182,31 @@ def annotate(
                 "labels": labels and str(labels),
                 "corrections": corrections and str(corrections),
             },
+            **({} if shard is None else {"shard": {"index": shard[0], "of": shard[1]}}),
             "rules": {"files": rule_files or [], "digest": rule_digest},
             "sources": [
-                {"name": s.name, "bytes": s.size, "format": name, "scores": scores, **c.to_json()}
+                {
+                    "name": s.name,
+                    "label": s.label,
+                    "bytes": s.size,
+                    "mtime_ns": s.mtime_ns,
+                    "format": name,
+                    "scores": scores,
+                    **c.to_json(),
+                }
                 for s, (name, scores), c in zip(sources, detected, per_source, strict=True)
             ],
         }
         label_files = [path for path in (labels, corrections) if path is not None]
         summary = finish(plan, counts, description, labels=label_files or None, max_bad=max_bad)
-        swap_in(staging, target)
-    summary.path = target
+        if url is None:
+            swap_in(staging, target)
+        else:
+            upload(
+                staging, [path for path in staging.rglob("*") if path.is_file() and not _is_helper(path, staging)], url
+            )
+            shutil.rmtree(staging, ignore_errors=True)
+    summary.path = target if url is None else url
     summary.seconds = time.monotonic() - started
     return summary
 
@@ -180,16 +216,22 @@ def _unpacked(source: Source) -> int:
     return source.size * 10 if source.packed else source.size
 
 
-def _target(inputs: list[str | Path], out: str | Path | None) -> Path:
+def _is_helper(path: Path, staging: Path) -> bool:
+    return path.relative_to(staging).parts[0] in HELPERS
+
+
+def _target(inputs: list[str | Path], out: str | Path | None, shard: tuple[int, int] | None) -> Path:
     if out is not None:
         return Path(out) if Path(out).name not in ("", "..") else Path(out).resolve()  # "." has no name of its own
     is_pattern = any(c in str(inputs[0]) for c in "*?[") and not Path(inputs[0]).exists() if inputs else False
-    if len(inputs) != 1 or str(inputs[0]) == "-" or is_pattern:
-        raise UsageError("several inputs, patterns and stdin need a place for the dataset", hint="-o DATASET")
+    if len(inputs) != 1 or str(inputs[0]) == "-" or is_pattern or is_url(inputs[0]):
+        raise UsageError("several inputs, patterns, URLs and stdin need a place for the dataset", hint="-o DATASET")
     path = Path(inputs[0])
     name = path.resolve().name
     for suffix in (".gz", ".zst", ".jsonl", ".ndjson", ".json", ".traj", ".parquet"):
         name = name.removesuffix(suffix)
+    if shard is not None:
+        name += f"-{shard[0]}-of-{shard[1]}"
     return path.resolve().parent / f"{name}.tldata" if path.is_absolute() else path.parent / f"{name}.tldata"
 
 
@@ -243,9 +285,11 @@ def _detect(source: Source, forced: str | None) -> tuple[str | None, dict[str, f
     return (None if found.best is None else found.best.name), scores
 
 
-def _prepare(plan: Plan, rule_digest: str, size: int) -> None:
+def _prepare(plan: Plan, rule_digest: str, size: int, shard: tuple[int, int] | None) -> None:
     """Make the staging folder, or keep the parts in it if they came from the same plan."""
-    identity = repr((__version__, plan.sources, plan.formats, plan.options, rule_digest, plan.keep_prefixes, size))
+    identity = repr(
+        (__version__, plan.sources, plan.formats, plan.options, rule_digest, plan.keep_prefixes, size, shard)
+    )
     if plan.tools is not None:
         identity += hashlib.blake2b(Path(plan.tools).read_bytes()).hexdigest()
     wanted = orjson.dumps({"plan": hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()})
@@ -263,29 +307,39 @@ def _prepare(plan: Plan, rule_digest: str, size: int) -> None:
         leftover.unlink()
 
 
-def _do_blocks(plan: Plan, size: int, workers: int, progress: Callable[[Progress], None] | None) -> list[Counts]:
-    """Do every block that has no marker yet; returns the counts per source."""
-    per_source = [Counts() for _ in plan.sources]
-    known = all(not source.packed for source in plan.sources)
-    state = Progress(total=sum(source.size for source in plan.sources) if known else 0)
+class _Booking:
+    """What became of the blocks so far: counts per source, and how far the run is."""
 
-    def book(block: Block, counts: dict[str, Any]) -> None:
-        per_source[block.source].add(counts)
-        source = plan.sources[block.source]
-        state.done += len(block.data or b"") or block.length or (source.size if block.row_group is not None else 0)
+    def __init__(self, plan: Plan, progress: Callable[[Progress], None] | None) -> None:
+        self.per_source = [Counts() for _ in plan.sources]
+        self._sources, self._progress = plan.sources, progress
+        known = all(not source.packed for source in plan.sources)
+        self._state = Progress(total=sum(source.size for source in plan.sources) if known else 0)
+
+    def block(self, block: Block, counts: dict[str, Any]) -> None:
+        """Book a block that is done, now or in an earlier run."""
+        self.per_source[block.source].add(counts)
+        state, size = self._state, self._sources[block.source].size
+        state.done += len(block.data or b"") or block.length or (size if block.row_group is not None else 0)
         state.records += counts["inputs"]
         state.bad += sum(counts["rejected"].values())
-        if progress is not None:
-            progress(state)
+        if self._progress is not None:
+            self._progress(state)
+
+
+def _do_blocks(
+    plan: Plan, size: int, workers: int, shard: tuple[int, int], book: Callable[[Block, dict[str, Any]], None]
+) -> None:
+    """Do every block of our shard that has no marker yet."""
 
     def blocks() -> Iterator[Block]:
-        for index, source in enumerate(plan.sources):
-            for block in cut(source, index, size):
-                marker = plan.staging / "blocks" / f"{block_name(block)}.json"
-                if marker.is_file():
-                    book(block, orjson.loads(marker.read_bytes()))
-                else:
-                    yield block
+        every = (block for index, source in enumerate(plan.sources) for block in cut(source, index, size))
+        for block in islice(every, shard[0], None, shard[1]):
+            marker = plan.staging / "blocks" / f"{block_name(block)}.json"
+            if marker.is_file():
+                book(block, orjson.loads(marker.read_bytes()))
+            else:
+                yield block
 
     if workers == 1 or sum(map(_unpacked, plan.sources)) < SMALL:
         start_worker(plan)
@@ -293,7 +347,6 @@ def _do_blocks(plan: Plan, size: int, workers: int, progress: Callable[[Progress
             book(block, do_block(block)[1])
     else:
         _do_in_processes(plan, blocks(), workers, book, do_block)
-    return per_source
 
 
 def _do_groups(plan: Plan, workers: int, per_source: list[Counts]) -> None:
@@ -333,7 +386,7 @@ def _do_in_processes(
     with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(plan, os.getpid())) as pool:
         try:
             for task in tasks:
-                with _without_main():
+                with without_main():
                     pending[pool.submit(do, task)] = task
                 if len(pending) >= 2 * workers:
                     _collect(pending, book)
@@ -349,17 +402,6 @@ def _do_in_processes(
             raise
 
 
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Hide the user's script while a process starts: a worker has no use for it, and one without a ``__main__`` guard would run again."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
 def _collect(
     pending: dict[Future[tuple[str, dict[str, Any]]], Task], book: Callable[[Task, dict[str, Any]], None]
 ) -> None:
@@ -370,8 +412,7 @@ def _collect(
 
 def _refuse_changed(sources: Sequence[Source]) -> None:
     for source in sources:
-        stat = source.path.stat()
-        if (stat.st_size, stat.st_mtime_ns) != (source.size, source.mtime_ns):
+        if source.changed():
             raise InputError(f"{source.name}: changed while it was read", hint="run the command again")
 
 

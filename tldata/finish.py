@@ -26,7 +26,7 @@ from tldata.parts import rewrite as rewrite
 from tldata.sqlfiles import glob_of, list_sql, read_sql
 from tldata.work import COMPRESSION, Counts, Plan, write_atomically
 
-HELPERS = ("blocks", "prefixes", "spilled", "members", "spill", "plan.json", "stdin")  # in the staging folder only
+HELPERS = ("blocks", "prefixes", "beginnings", "spilled", "members", "spill", "plan.json", "stdin")  # in the staging folder only
 RENAME_EXCHANGE = 2
 
 
@@ -34,7 +34,7 @@ RENAME_EXCHANGE = 2
 class Summary:
     """What an annotate run did. ``counts`` has contracts.md's names: n_inputs = n_sources + n_merged + n_skipped + n_rejects."""
 
-    path: Path
+    path: Path | str  # a URL where it was written to one
     counts: dict[str, int]
     overview: list[dict[str, Any]]
     formats: dict[str, int]

@@ -1,4 +1,4 @@
-"""Where raw records come from: files, globs, folders and stdin, plain or compressed, as lines, arrays or Parquet rows."""
+"""Where raw records come from: files, globs, folders, URLs and stdin, plain or compressed, as lines, arrays or Parquet rows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import shutil
 import sys
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 import orjson
 import zstandard
 
+from tldata import remote
 from tldata.errors import InputError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".traj", ".parquet")
@@ -38,7 +39,10 @@ PEEK = 1 << 20  # bytes looked at to tell lines from arrays
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file to read. ``name`` is the path as the user gave it; ``label`` is short and unique, for trajectory ids."""
+    """One file to read. ``name`` is the path as the user gave it; ``label`` is short and unique, for trajectory ids.
+
+    A file behind a URL has ``url`` and the store's mark of its ``version``; its ``path`` is only a name.
+    """
 
     name: str
     path: Path
@@ -47,31 +51,53 @@ class Source:
     packed: str  # "", ".gz", ".zst", or an encoding of text that is no UTF-8
     size: int  # bytes on disk
     mtime_ns: int
+    url: str = ""
+    version: str = ""
 
     def open(self) -> BinaryIO:
         """The file's bytes from the beginning, unpacked."""
-        return open_bytes(self.path, self.packed)
+        return unpack(self.open_raw(), self.packed)
+
+    def open_raw(self) -> BinaryIO:
+        """The file's bytes as they are stored, seekable."""
+        return remote.open_url(self.url, self.size) if self.url else self.path.open("rb")
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Some stored bytes; fewer where the file has become shorter."""
+        if self.url:
+            return remote.read_range(self.url, offset, length)
+        with self.path.open("rb") as handle:
+            handle.seek(offset)
+            return read_exactly(handle, length)
+
+    def changed(self) -> bool:
+        """Whether the file is another one now than when it was found."""
+        if self.url:
+            return remote.version(self.url) != (self.size, self.version)
+        stat = self.path.stat()
+        return (stat.st_size, stat.st_mtime_ns) != (self.size, self.mtime_ns)
 
 
-def open_bytes(path: Path, packed: str) -> BinaryIO:
-    """A file's bytes, unpacked by the kind of packing that ``packed`` names."""
+def unpack(raw: BinaryIO, packed: str) -> BinaryIO:
+    """Stored bytes unpacked by the kind of packing that ``packed`` names; closing the result closes ``raw``."""
     if packed == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        unzipped = gzip.GzipFile(fileobj=raw, mode="rb")
+        unzipped.myfileobj = cast(io.FileIO, raw)  # the file that it closes with itself
+        return cast(BinaryIO, unzipped)
     if packed == ".zst":
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(
-            path.open("rb"), read_across_frames=True, closefd=True
-        )
+        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31)
+        reader = decompressor.stream_reader(raw, read_across_frames=True, closefd=True)
         return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, reader), 1 << 20))
     if packed:
-        return cast(BinaryIO, io.BufferedReader(_Recoded(path, packed), 1 << 20))
-    return path.open("rb")
+        return cast(BinaryIO, io.BufferedReader(_Recoded(raw, packed), 1 << 20))
+    return raw
 
 
 class _Recoded(io.RawIOBase):
     """A text file in another encoding, read as UTF-8; what cannot be decoded becomes U+FFFD."""
 
-    def __init__(self, path: Path, encoding: str) -> None:
-        self._file = path.open("rb")
+    def __init__(self, raw: BinaryIO, encoding: str) -> None:
+        self._file = raw
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
         self._ready = b""
 
@@ -97,18 +123,22 @@ def find_sources(inputs: Iterable[str | Path], spool: Path | None = None) -> lis
     """Turn what the user named into files, in a stable order.
 
     Args:
-        inputs: files, glob patterns, folders (searched for known suffixes; hidden files and datasets left out), ``-`` for
-            stdin. A file that is named twice, by whatever path, is read once, under its first name.
+        inputs: files, glob patterns, folders (searched for known suffixes; hidden files and datasets left out), URLs of
+            any of these, ``-`` for stdin. A file that is named twice, by whatever path, is read once, under its first name.
         spool: folder in which stdin is kept while it is read.
 
     Raises:
         InputError: a name matches nothing, or a file cannot be opened.
     """
-    named: list[tuple[str, Path]] = []
+    named: list[tuple[str, Path, remote.Remote | None]] = []
     for item in inputs:
         text = str(item)
         if text == "-":
-            named.append(("-", _spool_stdin(spool)))
+            named.append(("-", _spool_stdin(spool), None))
+            continue
+        if remote.is_url(text):
+            files = remote.find(text, _is_data)
+            named.extend((remote.public_name(file.url), _path_of(file.url), file) for file in files)
             continue
         path = Path(text)
         if path.is_dir():
@@ -129,13 +159,18 @@ def find_sources(inputs: Iterable[str | Path], spool: Path | None = None) -> lis
             found = sorted(Path(p) for p in glob.glob(text, recursive=True) if Path(p).is_file())
             if not found:
                 raise InputError(f"{text}: no such file or folder", hint="check the path; quote glob patterns")
-        named.extend((str(p), p) for p in found)
-    first: dict[Path, tuple[str, Path]] = {}
-    for name, path in named:
-        first.setdefault(path.resolve(), (name, path))
+        named.extend((str(p), p, None) for p in found)
+    first: dict[Path | str, tuple[str, Path, remote.Remote | None]] = {}
+    for name, path, file in named:
+        first.setdefault(path.resolve() if file is None else file.url, (name, path, file))
     unique = list(first.values())
-    labels = _labels([Path("stdin") if name == "-" else path for name, path in unique])
-    return [_describe(name, path, label) for (name, path), label in zip(unique, labels, strict=True)]
+    labels = _labels([Path("stdin") if name == "-" else path for name, path, _ in unique])
+    return [_describe(*one, label) for one, label in zip(unique, labels, strict=True)]
+
+
+def _path_of(url: str) -> Path:
+    """A URL as a path, for labels: ``/bucket/day/raw.jsonl`` of s3://bucket/day/raw.jsonl."""
+    return Path("/" + remote.public_name(url).partition("://")[2].lstrip("/"))
 
 
 def _is_data(relative: Path) -> bool:
@@ -178,22 +213,26 @@ def _labels(paths: list[Path]) -> list[str]:
     return labels
 
 
-def _describe(name: str, path: Path, label: str) -> Source:
+def _describe(name: str, path: Path, file: remote.Remote | None, label: str) -> Source:
     try:
-        stat = path.stat()
-        with path.open("rb") as handle:
+        if file is None:
+            stat = path.stat()
+            source = Source(name, path, label, "", "", stat.st_size, stat.st_mtime_ns)
+        else:
+            source = Source(name, path, label, "", "", file.size, 0, file.url, file.version)
+        with source.open_raw() as handle:
             magic = handle.read(4)
         packed = ".gz" if magic[:2] == b"\x1f\x8b" else ".zst" if magic == b"\x28\xb5\x2f\xfd" else ""
         packed = packed or next((name for mark, name in ENCODINGS if magic.startswith(mark)), "")
         if magic == b"PAR1":
             container = "parquet"
         else:
-            with open_bytes(path, packed) as stream:
+            with replace(source, packed=packed).open() as stream:
                 container = tell_container(_head(stream))
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{name}: cannot be read: {reason}", hint="check the file and its permissions") from None
-    return Source(name, path, label, container, packed, stat.st_size, stat.st_mtime_ns)
+    return replace(source, container=container, packed=packed)
 
 
 def _head(stream: BinaryIO) -> bytes:

@@ -43,8 +43,10 @@ def demo(
 
 
 def annotate(
-    raw: Annotated[list[str], typer.Argument(help="Files, folders, quoted glob patterns, or - for stdin.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Dataset folder [default: RAW.tldata].")] = None,
+    raw: Annotated[list[str], typer.Argument(help="Files, folders, quoted glob patterns, URLs, or - for stdin.")],
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="Dataset folder, or a URL [default: RAW.tldata].")
+    ] = None,
     format: Annotated[str | None, typer.Option(help="Reader to use instead of finding it (tldata formats).")] = None,
     branches: Annotated[str, typer.Option(help="Of answer trees: the path to the answer, or all leaves.")] = "answer",
     prefixes: Annotated[
@@ -60,7 +62,13 @@ def annotate(
     ] = None,
     max_bad: Annotated[float, typer.Option(help="Share of rejected records above which the exit status is 1.")] = 0.05,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished dataset.")] = False,
-    engine: Annotated[str, typer.Option(help="local: the cores of this machine.")] = "local",
+    engine: Annotated[str, typer.Option(help="local: the cores of this machine; ray: a Ray cluster's.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster [default: $RAY_ADDRESS, else one of this machine for this run].")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n, from 0/n: only every nth block of the input; tldata merge joins them.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: one a core].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
@@ -71,6 +79,7 @@ def annotate(
     from tldata.console import annotate_progress, console, overview_table
     from tldata.engine import annotate as run
     from tldata.jsontext import dumps
+    from tldata.processes import parse_shard
 
     with annotate_progress(quiet=as_json) as progress:
         summary = run(
@@ -86,6 +95,8 @@ def annotate(
             max_bad=max_bad,
             overwrite=overwrite,
             engine=engine,
+            ray_address=ray_address,
+            shard=None if shard is None else parse_shard(shard),
             workers=workers,
             progress=progress,
         )
