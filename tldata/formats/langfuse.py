@@ -6,14 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from tldata.errors import RecordError
-from tldata.formats.anthropic import read_message as read_blocks
-from tldata.formats.base import Format, ReadOptions, Skip
-from tldata.formats.openai_message import read_message
-from tldata.formats.responses import has_items, read_items
-from tldata.formats.shape import as_tools, dump, found, need_list, need_object, scalar_text, text_of, try_parse
+from tldata.formats.base import Format, Group, ReadOptions, Skip, each_row, read_groups
+from tldata.formats.dialects import messages_of, parsed
+from tldata.formats.shape import as_tools, dump, found, kind, need_list, need_object, scalar_text, text_of
 from tldata.record import Message, Trajectory
-
-_DEPTH = 8  # of wrappers around messages
 
 
 def read(record: Any, options: ReadOptions) -> Iterable[Trajectory]:
@@ -30,7 +26,9 @@ def read(record: Any, options: ReadOptions) -> Iterable[Trajectory]:
     generations = [each for each in observations if each.get("type") == "GENERATION"]
     if not generations:
         raise Skip("trace without a generation")
-    told = [(_messages(each.get("input"), "user"), _messages(each.get("output"), "assistant")) for each in generations]
+    told = [
+        (messages_of(each.get("input"), "user"), messages_of(each.get("output"), "assistant")) for each in generations
+    ]
     inputs, output = max(told, key=lambda pair: len(pair[0]))
     whole = any(message.role == "assistant" for message in inputs)
     messages = [*inputs, *output] if whole else _in_order(observations)
@@ -63,56 +61,15 @@ def _get(observation: dict[str, Any], key: str) -> Any:
     return observation.get("".join(f"_{c.lower()}" if c.isupper() else c for c in key))
 
 
-def _parsed(value: Any) -> Any:
-    """A value, out of JSON text where it is such."""
-    parsed = try_parse(value) if isinstance(value, str) else None
-    return value if parsed is None else parsed
-
-
-def _messages(value: Any, speaker: str, depth: int = 0) -> list[Message]:
-    """The messages that an input or output holds, in any dialect; plain text is said by ``speaker``."""
-    value = _parsed(value)
-    if isinstance(value, str):
-        return [Message(speaker, value)] if value else []
-    if depth > _DEPTH:
-        return []
-    if isinstance(value, dict):
-        if isinstance(value.get("role"), str):
-            return _listed([value])
-        if isinstance(value.get("choices"), list) and value["choices"]:
-            return _messages(value["choices"][0], speaker, depth + 1)
-        for key in ("messages", "message", "output", "input"):
-            if isinstance(value.get(key), (dict, list)):
-                return _messages(value[key], speaker, depth + 1)
-        return []
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        if has_items(value) or any(item.get("type") == "message" for item in value):
-            return read_items(value, "an observation")
-        if all(isinstance(item.get("role"), str) for item in value):
-            return _listed(value)
-    return []
-
-
-def _listed(items: list[dict[str, Any]]) -> list[Message]:
-    messages: list[Message] = []
-    for place, item in enumerate(items):
-        content = item.get("content")
-        blocks = isinstance(content, list) and any(
-            isinstance(part, dict) and part.get("type") in ("tool_use", "tool_result") for part in content
-        )
-        messages.extend(read_blocks(item, f"message {place}") if blocks else [read_message(item, place)])
-    return messages
-
-
 def _in_order(observations: list[dict[str, Any]]) -> list[Message]:
     """The turns told one by one: what generations were given anew and said, and what tools answered."""
     messages: list[Message] = []
     for each in observations:
         what = each.get("type")
         if what == "GENERATION":
-            given = [message for message in _messages(each.get("input"), "user") if message not in messages]
+            given = [message for message in messages_of(each.get("input"), "user") if message not in messages]
             messages.extend(message for message in given if message.role != "assistant")
-            messages.extend(_messages(each.get("output"), "assistant"))
+            messages.extend(messages_of(each.get("output"), "assistant"))
         elif what == "TOOL":
             messages.append(_feedback(each))
     return messages
@@ -121,7 +78,7 @@ def _in_order(observations: list[dict[str, Any]]) -> list[Message]:
 def _feedback(tool: dict[str, Any]) -> Message:
     """A tool's output; the content within a result of MCP's or Anthropic's is its text."""
     output = tool.get("output")
-    value = _parsed(output)
+    value = parsed(output)
     inner = value.get("content") if isinstance(value, dict) and isinstance(value.get("content"), list) else None
     text = text_of(inner)[0] if inner is not None else output if isinstance(output, str) else text_of(value)[0]
     if text is None:
@@ -158,7 +115,7 @@ def _add_prompt(messages: list[Message], observations: list[dict[str, Any]]) -> 
         return
     for each in observations:
         for side in ("input", "output"):
-            value = _parsed(each.get(side))
+            value = parsed(each.get(side))
             for key in ("instructions", "system"):
                 text = value.get(key) if isinstance(value, dict) else None
                 if isinstance(text, str) and text:
@@ -170,14 +127,14 @@ def _tools(observations: list[dict[str, Any]]) -> list[Any] | None:
     """The tools of all generations, each name once: ``toolDefinitions`` (name to JSON text), or ``tools`` of an input or output."""
     tools: dict[str, Any] = {}
     for each in observations:
-        defined = _parsed(_get(each, "toolDefinitions"))
+        defined = parsed(_get(each, "toolDefinitions"))
         listed: list[Any] = []
         if isinstance(defined, dict):
             for name, text in defined.items():
-                tool = _parsed(text)
+                tool = parsed(text)
                 listed.append({"name": name, **tool} if isinstance(tool, dict) else {"name": name})
         for side in ("input", "output"):
-            value = _parsed(each.get(side))
+            value = parsed(each.get(side))
             if isinstance(value, dict) and isinstance(value.get("tools"), list):
                 listed.extend(as_tools(value["tools"]) or ())
         for tool in listed:
@@ -197,6 +154,49 @@ def _metadata(record: dict[str, Any]) -> dict[str, Any]:
         for each in record["observations"]
     ]
     return metadata
+
+
+_TYPES = frozenset(
+    ["SPAN", "GENERATION", "EVENT", "AGENT", "TOOL", "CHAIN", "RETRIEVER", "EVALUATOR", "EMBEDDING", "GUARDRAIL"]
+)  # of observations
+
+
+def row(record: dict[str, Any]) -> tuple[str, Any]:
+    """One observation of an export, with the trace it belongs to."""
+    trace = scalar_text(_get(record, "traceId"))
+    if trace is None:
+        raise RecordError(f"no trace_id; found {found(record)}")
+    if not isinstance(record.get("type"), str):
+        raise RecordError(f"type is {kind(record.get('type'))}, not a string")
+    return trace, record
+
+
+def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:
+    """The trajectory of a trace's observations; one that is exported again (an update) counts as it stands last."""
+    last: dict[str, int] = {}
+    for place, observation in enumerate(group.rows):
+        identity = scalar_text(observation.get("id"))
+        if identity is not None:
+            if identity in last:
+                group.skipped[last[identity]] = "observation told again later"
+            last[identity] = place
+    kept = [observation for place, observation in enumerate(group.rows) if place not in group.skipped]
+    trajectories = list(read({"observations": kept}, options))
+    for trajectory in trajectories:
+        trajectory.source_id = scalar_text(_get(kept[0], "traceId"))
+        trajectory.created_at = min((_start(observation) for observation in kept), default=None) or None
+    return trajectories
+
+
+def score_row(record: Any) -> float:
+    """1 for an observation of an export: a type of Langfuse's and a trace; the same for a list of them."""
+    if isinstance(record, dict) and isinstance(record.get("data"), list):
+        record = record["data"]
+    if isinstance(record, list):
+        return max((score_row(one) for one in record[:50] if isinstance(one, dict)), default=0.0)
+    if not isinstance(record, dict) or not isinstance(record.get("type"), str) or record["type"] not in _TYPES:
+        return 0.0
+    return 1.0 if "traceId" in record or "trace_id" in record else 0.0
 
 
 def score(record: Any) -> float:
@@ -229,5 +229,26 @@ FORMAT = Format(
         "Tools stand in `toolDefinitions` or beside the messages. `level` ERROR of a tool's observation is the error flag; other levels say "
         "nothing. Messages may be OpenAI's, Anthropic's or Responses items. The longest input of a generation and its output are "
         "the trajectory; where inputs do not hold the turns before, the observations are told in order."
+    ),
+)
+_rows = each_row(row, "data")
+ROWS_FORMAT = Format(
+    name="langfuse-rows",
+    title="Langfuse observations, a row each",
+    score=score_row,
+    read=read_groups(_rows, assemble),
+    rows=_rows,
+    assemble=assemble,
+    example=(
+        '[{"id": "o2", "trace_id": "t1", "type": "TOOL", "name": "weather", "level": "ERROR", "start_time": "2025-12-22 10:46:17", "input": '
+        '"{\\"city\\": \\"Rome\\"}", "output": "timeout"}, {"id": "o1", "trace_id": "t1", "type": "GENERATION", "name": "chat", "level": '
+        '"DEFAULT", "start_time": "2025-12-22 10:46:16", "input": "[{\\"role\\": \\"user\\", \\"content\\": \\"Rome?\\"}]", "output": '
+        '"{\\"role\\": \\"assistant\\", \\"content\\": null, \\"tool_calls\\": [{\\"id\\": \\"c1\\", \\"type\\": \\"function\\", '
+        '\\"function\\": {\\"name\\": \\"weather\\", \\"arguments\\": \\"{}\\"}}]}", "tool_definitions": {"weather": '
+        '"{\\"parameters\\": {\\"type\\": \\"object\\", \\"properties\\": {}}}"}}]'
+    ),
+    notes=(
+        "The observations of a trace (JSON lines, CSV as JSON, Parquet) make one trajectory, as the trace's own export does. Tools stand in "
+        "`tool_definitions`. `level` ERROR of a tool's observation is the error flag; other levels say nothing."
     ),
 )

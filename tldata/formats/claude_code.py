@@ -1,0 +1,249 @@
+"""Claude Code sessions: a line per message of a tree, whose last branch is the conversation; agents that it starts stand beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tldata.errors import RecordError
+from tldata.formats.anthropic import read_message
+from tldata.formats.base import Format, Group, ReadOptions, Skip, each_row, read_groups
+from tldata.formats.shape import found, kind, need_object, scalar_text
+from tldata.record import Message, Trajectory
+
+_SPOKEN = frozenset({"user", "assistant"})
+_LINKS = frozenset(
+    {"uuid", "parentUuid", "logicalParentUuid", "sessionId", "type", "message", "isSidechain", "toolUseResult"}
+)
+_OF_SESSION = ("cwd", "gitBranch", "version", "userType", "entrypoint")
+
+
+def row(record: dict[str, Any]) -> tuple[str, Any]:
+    """A line of a session; lines that are no messages (summaries, snapshots, progress) are skipped by their type."""
+    what = record.get("type")
+    if not isinstance(what, str):
+        raise RecordError(f"type is {kind(what)}, not a string; found {found(record)}")
+    boundary = what == "system" and "logicalParentUuid" in record
+    if what not in _SPOKEN and not boundary:
+        raise Skip(f"line of type {what[:60]}")
+    if not boundary:
+        message = need_object(record.get("message"), "message")
+        if not isinstance(message.get("role", what), str):
+            raise RecordError(f"role is {kind(message.get('role'))}, not a string")
+    session = scalar_text(record.get("sessionId", record.get("session_id"))) or ""
+    return session, record
+
+
+def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:
+    """The session's conversation, and one trajectory for each agent that it started.
+
+    With ``branches`` all, a conversation that was taken back and gone on from an earlier place is a trajectory too.
+    """
+    lines: dict[str, int] = {}  # uuid -> place of its last line
+    for place, line in enumerate(group.rows):
+        uuid = scalar_text(line.get("uuid")) or f"line {place}"
+        if uuid in lines:  # a session that was resumed repeats what came before
+            group.skipped[lines[uuid]] = "line told again later"
+        lines[uuid] = place
+    chains: dict[str, list[int]] = {}
+    for place in sorted(lines.values()):
+        chains.setdefault(_chain(group.rows, lines, place), []).append(place)
+    found = []
+    for name, places in chains.items():
+        for path in _paths(group.rows, lines, places, options.branches):
+            if (trajectory := _told(group, path)) is not None:
+                if name:
+                    trajectory.metadata["sidechain"] = name
+                found.append(trajectory)
+    if len(found) > 1:
+        for branch, trajectory in enumerate(found):
+            trajectory.branch = branch
+    return found
+
+
+def _chain(rows: list[Any], lines: dict[str, int], place: int) -> str:
+    """Which conversation a line belongs to: empty for the main one, else the agent's id or its first line's."""
+    line = rows[place]
+    if not line.get("isSidechain"):
+        return ""
+    agent = scalar_text(line.get("agentId"))
+    if agent:
+        return agent
+    seen = {place}
+    while (parent := lines.get(scalar_text(rows[place].get("parentUuid")) or "")) is not None:
+        if parent in seen or not rows[parent].get("isSidechain"):
+            break
+        seen.add(parent)
+        place = parent
+    return scalar_text(rows[place].get("uuid")) or f"line {place}"
+
+
+def _paths(rows: list[Any], lines: dict[str, int], places: list[int], branches: str) -> list[list[int]]:
+    """The branches of a conversation, the last one first kept: what was taken back is left out, unless all are asked for.
+
+    A person who takes messages back goes on from an earlier one: then a line that is no result hangs on a place that others hang on
+    too. Results and the parts of one answer hang side by side as well; they are no branches.
+    """
+    inside = set(places)
+    parents: dict[int, int | None] = {}
+    for place in places:
+        line = rows[place]
+        above = line.get("parentUuid") or line.get("logicalParentUuid")
+        parent = lines.get(scalar_text(above) or "")
+        parents[place] = parent if parent in inside and parent is not None and parent < place else None
+    turns = [place for place in places if _opens_turn(rows[place])]
+    rivals: dict[int | None, list[int]] = {}
+    for place in turns:
+        if parents[place] is not None:
+            rivals.setdefault(parents[place], []).append(place)
+    lost = {place for group in rivals.values() for place in group[:-1]}
+    if not lost:
+        return [places]
+    under: dict[int, frozenset[int]] = {}  # place -> lost turns above it, itself included
+    for place in places:
+        parent = parents[place]
+        above_it = under.get(parent, frozenset()) if parent is not None else frozenset()
+        under[place] = above_it | {place} if place in lost else above_it
+    paths = [[place for place in places if not under[place]]]
+    if branches == "all":
+        for turn in sorted(lost):
+            wanted = under[turn]
+            gone_on = {other for other in rivals[parents[turn]] if other != turn}
+            paths.append([place for place in places if _on_branch(place, turn, parents, under, wanted, gone_on)])
+    return paths
+
+
+def _on_branch(
+    place: int,
+    turn: int,
+    parents: dict[int, int | None],
+    under: dict[int, frozenset[int]],
+    wanted: frozenset[int],
+    others: set[int],
+) -> bool:
+    """Whether a line stands on the branch that a lost turn began: above it, or below it without a further lost turn."""
+    if place >= turn:
+        return under[place] == wanted
+    return under[place] <= wanted and place not in others
+
+
+def _opens_turn(line: dict[str, Any]) -> bool:
+    """Whether a line is what a person said, which may replace what was said before: no result, no note of the program's."""
+    if line["type"] != "user" or line.get("isMeta") or "toolUseResult" in line:
+        return False
+    message = line.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):
+        return not any(isinstance(block, dict) and block.get("type") == "tool_result" for block in content)
+    return True
+
+
+def _told(group: Group, places: list[int]) -> Trajectory | None:
+    """The trajectory of some lines; lines of one answer (equal ``message.id``) are one message."""
+    messages: list[Message] = []
+    answer, answer_id = None, None
+    spoken = []
+    for place in places:
+        line = group.rows[place]
+        if line["type"] not in _SPOKEN:
+            continue
+        try:
+            raw, extra = _message(line)
+            identity = scalar_text(line["message"].get("id")) if line["type"] == "assistant" else None
+            made = read_message(raw, f"the message of line {scalar_text(line.get('uuid')) or place}")
+        except RecordError as error:
+            group.rejected[place] = error.message
+            continue
+        spoken.append(line)
+        for message in made:
+            message.trainable = not line.get("isSidechain")
+        if made and extra:
+            made[0].extra = {**(made[0].extra or {}), **extra}
+        if (
+            identity is not None
+            and identity == answer_id
+            and answer is not None
+            and made
+            and made[0].role == answer.role
+        ):
+            _join(answer, made[0])
+            continue
+        messages += made
+        answer, answer_id = (made[0] if identity is not None and made else None), identity
+    if not messages:
+        return None
+    first, last = spoken[0], spoken[-1]
+    metadata = {key: first[key] for key in _OF_SESSION if key in first}
+    return Trajectory(
+        messages,
+        source_id=scalar_text(last.get("sessionId", last.get("session_id"))),
+        created_at=scalar_text(first.get("timestamp")),
+        model=next((text for line in spoken if (text := scalar_text(line["message"].get("model")))), None),
+        agent_version=scalar_text(last.get("version")),
+        metadata=metadata,
+    )
+
+
+def _message(line: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The message of a line in Anthropic's form, and what else the line and its message tell."""
+    given = line["message"]
+    raw = {"role": given.get("role", line["type"]), "content": given.get("content")}
+    rest = {key: value for key, value in given.items() if key not in ("role", "content", "type")}
+    rest |= {key: value for key, value in line.items() if key not in _LINKS and key not in _OF_SESSION}
+    rest |= {key: line[key] for key in ("uuid", "isSidechain") if line.get(key)}
+    return raw, {key: value for key, value in rest.items() if value is not None}
+
+
+def _join(message: Message, part: Message) -> None:
+    """Put a further line of an answer onto the message."""
+    message.content = "\n".join(filter(None, [message.content, part.content])) or None
+    message.reasoning = "\n".join(filter(None, [message.reasoning, part.reasoning])) or None
+    message.calls += part.calls
+    if part.extra:
+        more = message.extra = message.extra or {}
+        more.setdefault("lines", []).append(part.extra)
+
+
+def score(record: Any) -> float:
+    """1 for a line with a message and the links of the tree, 0.9 for a line of another type of such a file."""
+    if isinstance(record, list):
+        return max((score(line) for line in record[:50] if isinstance(line, dict)), default=0.0)
+    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
+        return 0.0
+    linked = "parentUuid" in record or ("uuid" in record and ("sessionId" in record or "isSidechain" in record))
+    if record["type"] in _SPOKEN and isinstance(record.get("message"), dict):
+        return 1.0 if linked else 0.8 if "sessionId" in record or "session_id" in record else 0.0
+    if linked and ("sessionId" in record or "isSidechain" in record):
+        return 0.9
+    if record["type"] == "summary" and "leafUuid" in record:
+        return 0.9
+    if record["type"] == "file-history-snapshot" and "snapshot" in record:
+        return 0.9
+    return 0.7 if ("sessionId" in record or "session_id" in record) and "message" not in record else 0.0
+
+
+rows = each_row(row)
+FORMAT = Format(
+    name="claude-code",
+    title="Claude Code sessions",
+    score=score,
+    read=read_groups(rows, assemble),
+    rows=rows,
+    assemble=assemble,
+    example=(
+        '[{"type": "summary", "summary": "Weather", "leafUuid": "u4"}, {"type": "user", "uuid": "u1", "parentUuid": null, "sessionId": "s1", '
+        '"isSidechain": false, "version": "2.0.1", "cwd": "/w", "timestamp": "2025-01-01T00:00:00Z", "message": {"role": "user", "content": '
+        '"Rome?"}}, {"type": "assistant", "uuid": "u2", "parentUuid": "u1", "sessionId": "s1", "isSidechain": false, "message": {"id": "m1", '
+        '"role": "assistant", "model": "m", "content": [{"type": "text", "text": "I look."}]}}, {"type": "assistant", "uuid": "u3", '
+        '"parentUuid": "u2", "sessionId": "s1", "isSidechain": false, "message": {"id": "m1", "role": "assistant", "model": "m", "content": '
+        '[{"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Rome"}}]}}, {"type": "user", "uuid": "u4", "parentUuid": '
+        '"u3", "sessionId": "s1", "isSidechain": false, "message": {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", '
+        '"is_error": true, "content": "<tool_use_error>No such tool available: weather</tool_use_error>"}]}, "toolUseResult": "Error"}]'
+    ),
+    notes=(
+        "The lines of a session (`sessionId`) make one trajectory; lines of one answer (`message.id`) one message. Tools are not stored (give "
+        "them with `--tools`). `is_error` of a result is the error flag. Sidechains, the agents that a session starts, are trajectories of "
+        "their own whose messages are not trainable. Of a conversation that was taken back and gone on from an earlier message the last "
+        "branch counts, all with `--branches all`. Lines of other types are skipped and counted by type."
+    ),
+)
