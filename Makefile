@@ -7,7 +7,7 @@ PYTEST_ARGS ?= -n 2
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test soak check lint notebooks bench clean help
+.PHONY: demo test soak check lint notebooks bench ablation ablation-more clean help
 
 help:
 	@echo "make demo    set up, make sample data, annotate it, show what is in it"
@@ -16,6 +16,7 @@ help:
 	@echo "make notebooks  run the four notebooks on data they make (minutes)"
 	@echo "make soak    the tests that take minutes to hours"
 	@echo "make test-trl-newest, make test-verl    the plugin under the newest trl; the reward under verl"
+	@echo "make ablation    the paper's Table 5 in small (hours); make ablation-more: variants beyond it"
 	@echo "make bench   run the benchmarks (minutes); prints tables and JSON lines"
 
 $(VENV)/.core: pyproject.toml constraints.txt
@@ -70,6 +71,13 @@ test-verl: tests/verl/requirements.txt
 
 bench: $(VENV)/.all
 	for name in annotate tokenize sft reward score learning; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+# Table 5 in small: three seeds of eight configurations, resumed where it was (docs/ablation.md).
+ablation: $(VENV)/.all
+	$(BIN)/python -m benchmarks.ablation -o ablation-results
+
+ablation-more: $(VENV)/.all
+	$(BIN)/python -m benchmarks.ablation --more --seeds 1 -o ablation-results
 
 clean:
 	rm -rf $(VENV) .venv-trl-newest .venv-verl demo build dist .mypy_cache .ruff_cache .hypothesis

@@ -15,6 +15,7 @@ from tldata.evaluate.runner_journal import Journal, Progress
 from tldata.evaluate.runner_requests import Request, tools_in_text
 from tldata.evaluate.worlds import CONTROL, Session, World, read_arguments
 from tldata.jsontext import dumps
+from tldata.templates import get_template
 
 MAX_TURNS = 9
 ANSWERED, FINISHED, OUT_OF_TURNS, CUT = "answered", "finished", "out_of_turns", "cut"
@@ -50,7 +51,8 @@ def collect(
     Args:
         requests: with their own ``tools``, or None for those of their toolbox.
         system: a system message for requests that have none.
-        template: chat format, for completions: conversations are rendered with it, and answers read.
+        template: chat format in which answers are read; completions render conversations with it. With chat it is for servers
+            that leave calls in the text: an answer that has ``tool_calls`` is taken as it is.
         metadata: to go into that of every trajectory.
         output: OpenAI records {id, messages, tools, model, created_at, metadata: {ending, turns, ...}} in the requests' order;
             ``tldata annotate`` reads them. See ``run`` for the rest.
@@ -111,7 +113,7 @@ def _converse(
         if turns >= max_turns:
             return OUT_OF_TURNS
         reply, message = ask(request, [*request.messages, *progress.messages])
-        journal.write(place, {"message": _with_ids(message, turns), "facts": reply.facts()})
+        journal.write(place, {"message": with_call_ids(message, turns), "facts": reply.facts()})
 
 
 def _open_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -123,7 +125,7 @@ def _open_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return calls[len(messages) - 1 - last :]
 
 
-def _with_ids(message: dict[str, Any], turn: int) -> dict[str, Any]:
+def with_call_ids(message: dict[str, Any], turn: int) -> dict[str, Any]:
     """The message with an id for each call that has none or another's; a call that is no object gets no name."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list):
@@ -151,13 +153,14 @@ def _arguments(call: dict[str, Any]) -> Any:
 
 def _asker(client: Client, template: str | None) -> Ask:
     """How to get the next assistant message of a conversation: by messages, or by text that is parsed."""
+    name = None if template is None else get_template(template).name
 
     def by_messages(request: Request, messages: list[dict[str, Any]]) -> tuple[Reply, dict[str, Any]]:
         if tools_in_text(request.messages):
             reply = client.ask([_as_text(message) for message in messages])
             assert reply.message is not None
             said = reply.message
-            return reply, said if said.get("tool_calls") else {**said, **_from_text(text_of(said), None)}
+            return reply, said if said.get("tool_calls") else {**said, **message_from_text(text_of(said), None)}
         wire = [{key: message[key] for key in WIRE if key in message} for message in messages]
         try:
             reply = client.ask(wire, request.sent)
@@ -168,16 +171,18 @@ def _asker(client: Client, template: str | None) -> Ask:
                 raise
             reply = client.ask(readable, request.sent)
         assert reply.message is not None
-        return reply, reply.message
+        said = reply.message
+        return reply, said if name is None or said.get("tool_calls") else {
+            **said,
+            **message_from_text(text_of(said), name),
+        }
 
     if client.api != COMPLETIONS:
         return by_messages
 
     from tldata.export.prompts import renderer
-    from tldata.templates import get_template
 
     render = renderer(None, template)
-    name = get_template(template).name if template is not None else None
     assert render is not None
 
     def by_text(request: Request, messages: list[dict[str, Any]]) -> tuple[Reply, dict[str, Any]]:
@@ -185,12 +190,12 @@ def _asker(client: Client, template: str | None) -> Ask:
         if prompt is None:
             raise Failed(f"the template {template} refuses the conversation", again=False)
         reply = client.ask(prompt)
-        return reply, _from_text(reply.text or "", name)
+        return reply, message_from_text(reply.text or "", name)
 
     return by_text
 
 
-def _from_text(text: str, template: str | None) -> dict[str, Any]:
+def message_from_text(text: str, template: str | None) -> dict[str, Any]:
     """A model's text as an assistant message.
 
     ``raw`` keeps what it wrote word for word where calls were read out of it. A call that begins but cannot be read is a call
