@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("trl")
 
-from benchmarks.ablation.design import TABLE_5  # noqa: E402
+from benchmarks.ablation.design import TABLE_5
 
 ROOT = Path(__file__).resolve().parents[2]
 
