@@ -6,7 +6,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 import numpy as np
@@ -15,7 +15,8 @@ import zstandard
 
 from tldata.errors import InputError, RecordError
 from tldata.jsontext import loads
-from tldata.sources import Source, read_exactly
+from tldata.sources import PEEK, Source, read_exactly, tell_container
+from tldata.zips import members
 
 MAX_RECORD = 512 << 20  # bytes; a longer record is rejected instead of held in memory
 SPACE = b" \t\r\n"
@@ -49,6 +50,9 @@ def cut(source: Source, index: int, size: int) -> Iterator[Block]:
     """Cut one source into blocks of about ``size`` bytes (at least one record each), in order."""
     if source.container == "parquet":
         yield from _cut_parquet(source, index)
+        return
+    if source.container == "zip":
+        yield from _cut_zip(source, index, size)
         return
     with source.open() as raw:
         stream = _Stream(raw)
@@ -110,6 +114,33 @@ def records(block: Block, source: Source) -> Iterator[tuple[int, bytes | dict]]:
 def parse(raw: bytes | dict) -> tuple[object, tuple[str, ...]]:
     """A record's value and its repairs; raises RecordError where there is no value."""
     return (raw, ()) if isinstance(raw, dict) else loads(raw)
+
+
+def _cut_zip(source: Source, index: int, size: int) -> Iterator[Block]:
+    """Cut the members of a zip one after the other; numbers of lines and elements go on from member to member."""
+    number, first = 0, 1
+    for member in members(source, MAX_RECORD):
+        if member.problem is not None:
+            yield Block(index, number, first, data=member.data, problem=member.problem)
+            number, first = number + 1, first + 1
+            continue
+        if member.whole:
+            yield Block(index, number, first, data=member.data, bounds=((0, len(member.data)),))
+            number, first = number + 1, first + 1
+            continue
+        stream = _Stream(io.BytesIO(member.data))
+        container = tell_container(member.data[:PEEK])
+        pieces = (
+            _cut_lines(stream, index, size, by_offset=False)
+            if container == "lines"
+            else _cut_values(stream, index, size, in_array=container == "array")
+        )
+        count = 0
+        for block in pieces:
+            yield replace(block, number=number, first=first + block.first - 1)
+            inside = len(block.bounds) if block.bounds is not None else (block.data or b"").count(b"\n") + 1
+            number, count = number + 1, block.first - 1 + inside
+        first += count
 
 
 def _cut_lines(stream: _Stream, index: int, size: int, *, by_offset: bool) -> Iterator[Block]:

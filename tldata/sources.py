@@ -21,7 +21,7 @@ import zstandard
 from tldata import remote
 from tldata.errors import InputError
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".traj", ".parquet")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".traj", ".parquet", ".eval")
 PACKED = (".gz", ".zst")
 STDIN = "stdin"  # name under which stdin is kept while it is read
 ENCODINGS = (  # first bytes of files that are no UTF-8 (PowerShell's ">" writes UTF-16), longest first
@@ -47,8 +47,8 @@ class Source:
     name: str
     path: Path
     label: str
-    container: str  # lines, array, values or parquet
-    packed: str  # "", ".gz", ".zst", or an encoding of text that is no UTF-8
+    container: str  # lines, array, values, parquet or zip
+    packed: str  # "", ".gz", ".zst", ".zip", or an encoding of text that is no UTF-8
     size: int  # bytes on disk
     mtime_ns: int
     url: str = ""
@@ -226,6 +226,8 @@ def _describe(name: str, path: Path, file: remote.Remote | None, label: str) -> 
         packed = packed or next((name for mark, name in ENCODINGS if magic.startswith(mark)), "")
         if magic == b"PAR1":
             container = "parquet"
+        elif magic in (b"PK\x03\x04", b"PK\x05\x06"):
+            container, packed = "zip", ".zip"
         else:
             with replace(source, packed=packed).open() as stream:
                 container = tell_container(_head(stream))
