@@ -116,7 +116,9 @@ def collect(
     ] = None,
     max_turns: Annotated[int, typer.Option(min=1, help="Assistant messages of a trajectory at most.")] = 9,
     system: Annotated[str | None, typer.Option(help="System message for requests without one.")] = None,
-    template: Annotated[str | None, typer.Option(help="Chat format for --api completions.")] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Chat format of the answers; renders prompts for --api completions.")
+    ] = None,
     user_reply: Annotated[
         str | None, typer.Option(help="What ask_to_user is answered with [default: nobody is there].")
     ] = None,
