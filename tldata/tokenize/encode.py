@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tldata.errors import InputError, UsageError
+from tldata.tokenize.segments import splitter
 
 CACHE_BYTES = 64 << 20  # of token ids kept for segments that may come again
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -48,6 +49,19 @@ class Encoded:
         return list(zip(a.tolist(), b.tolist(), strict=True))
 
 
+@dataclass(slots=True, eq=False)
+class Work:
+    """Texts on their way to tokens. ``known``: each segment's ids, or the work that is to find them (this, or one before)."""
+
+    texts: Sequence[str]
+    apart: list[int] = field(default_factory=list)  # texts cut into segments; pieces: theirs
+    pieces: list[list[str]] = field(default_factory=list)
+    whole: list[int] = field(default_factory=list)  # texts tokenised as they are
+    known: dict[str, Any] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    results: Callable[[], tuple[list[Any], list[Any]]] | None = None
+
+
 class Encoder:
     """A tokenizer of the tokenizers library, and what is known about it.
 
@@ -76,17 +90,18 @@ class Encoder:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         added = tokenizer.get_added_tokens_decoder()
-        self._special_ids = {token.content: index for index, token in added.items()}
+        self._special_arrays = {token.content: np.array([i], dtype=np.int32) for i, token in added.items()}
         self._lengths = np.full(
             max(tokenizer.get_vocab_size(with_added_tokens=True), max(added, default=0) + 1), -1, dtype=np.int32
         )
         for index, token in added.items():
             self._lengths[index] = len(token.content.encode())
-        self._splitter = self._make_splitter(added) if self._is_segmentable(added) else None
+        self._splitter = splitter(tokenizer)
         self.vocabulary = tokenizer.get_vocab_size(with_added_tokens=True)
         self._cutting = frozenset(index for index, token in added.items() if not token.normalized)
         self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
         self._cached = 0
+        self._begun: dict[str, Work] = {}  # segments that are being tokenised
 
     def save(self, folder: Path) -> None:
         """Write what ``read_encoder`` needs into a folder."""
@@ -112,58 +127,80 @@ class Encoder:
         self._splitter = None
         self.forget()
 
-    def _is_segmentable(self, added: dict[int, Any]) -> bool:
-        """Whether tokenising between special tokens is provably the same as tokenising the whole.
-
-        True of byte-level BPE without a normaliser (or with NFC, on text that it leaves alone), whose special tokens are cut out of the raw text
-        first and take no white space with them, and whose pre-tokenizer sees each piece between them by itself.
-        """
-        model, normalizer, pre = self.tokenizer.model, self.tokenizer.normalizer, self.tokenizer.pre_tokenizer
-        if (
-            type(model).__name__ != "BPE"
-            or model.dropout
-            or model.continuing_subword_prefix
-            or model.end_of_word_suffix
-        ):
-            return False
-        if model.byte_fallback or model.unk_token is not None:
-            return False
-        if normalizer is not None and type(normalizer).__name__ != "NFC":
-            return False
-        state = json.loads(pre.__getstate__()) if pre is not None else {}
-        steps = state.get("pretokenizers", [state])
-        kinds = [step.get("type") for step in steps]
-        if (
-            not set(kinds) <= {"Split", "ByteLevel", "Digits"}
-            or kinds.count("ByteLevel") != 1
-            or kinds[-1] != "ByteLevel"
-        ):
-            return False
-        if any(step.get("add_prefix_space") for step in steps):
-            return False
-        return not any(token.lstrip or token.rstrip or token.single_word for token in added.values())
-
-    def _make_splitter(self, added: dict[int, Any]) -> re.Pattern[str] | None:
-        contents = sorted((t.content for t in added.values() if not t.normalized and t.content), key=len, reverse=True)
-        return re.compile("(" + "|".join(map(re.escape, contents)) + ")") if contents else re.compile("((?!))")
-
     def encode(self, texts: Sequence[str]) -> list[Encoded | Untileable]:
         """Tokenise texts without adding special tokens, and check that the tokens tile each."""
-        out: list[Encoded | Untileable | None] = [None] * len(texts)
-        whole = list(range(len(texts)))
+        return self.finish(self.begin(texts))
+
+    def begin(self, texts: Sequence[str], submit: Callable[..., Future[Any]] | None = None) -> Work:
+        """Begin to ``encode`` texts; ``finish``, in the order of the calls of ``begin``, gives the result.
+
+        Args:
+            submit: as of an executor, in whose threads the tokenizer then works while the caller goes on. Everything
+                that needs Python's lock is done by the caller.
+        """
+        work = Work(texts)
         if self._splitter is not None:
-            whole = [i for i, text in enumerate(texts) if not self._is_plain(text)]
-            apart = set(range(len(texts))).difference(whole)
-            self._encode_segments(texts, sorted(apart), out)
-        if whole:
-            for i, result in zip(whole, self.encode_whole([texts[i] for i in whole]), strict=True):
-                out[i] = result
+            work.apart = [i for i, text in enumerate(texts) if self._is_plain(text)]
+        work.whole = sorted(set(range(len(texts))).difference(work.apart))
+        missing: list[str] = []
+        for i in work.apart:
+            assert self._splitter is not None
+            pieces = self._splitter.split(texts[i])
+            work.pieces.append(pieces)
+            for piece in pieces[::2]:
+                if piece and piece not in work.known:
+                    found: np.ndarray | Work | None = self._cache.get(piece)
+                    if found is not None:
+                        self._cache.move_to_end(piece)
+                    else:
+                        found = self._begun.get(piece)
+                    if found is None:
+                        missing.append(piece)
+                        self._begun[piece] = found = work
+                    work.known[piece] = found
+        work.missing = missing
+        whole_texts = [texts[i] for i in work.whole]
+        if submit is None:
+            work.results = lambda: self._run(missing, whole_texts)
+        else:
+            work.results = submit(self._run, missing, whole_texts).result
+        return work
+
+    def finish(self, work: Work) -> list[Encoded | Untileable]:
+        """The tokens of the texts of ``begin``."""
+        assert work.results is not None
+        segments, encodings = work.results()
+        out: list[Encoded | Untileable | None] = [None] * len(work.texts)
+        for piece, encoding in zip(work.missing, segments, strict=True):
+            ids = np.array(encoding.ids, dtype=np.int32)
+            work.known[piece] = self._cache[piece] = ids
+            self._cached += ids.nbytes + len(piece)
+            del self._begun[piece]
+        for i, pieces in zip(work.apart, work.pieces, strict=True):
+            parts = []
+            for position, piece in enumerate(pieces):
+                if position % 2:
+                    parts.append(self._special_arrays[piece])
+                elif piece:
+                    found = work.known[piece]
+                    parts.append(found.known[piece] if isinstance(found, Work) else found)
+            ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
+            out[i] = self._with_offsets(ids, work.texts[i])
+        while self._cached > CACHE_BYTES and self._cache:
+            piece, ids = self._cache.popitem(last=False)
+            self._cached -= ids.nbytes + len(piece)
+        for i, encoding in zip(work.whole, encodings, strict=True):
+            out[i] = _tiled(encoding, len(work.texts[i]))
         return [result for result in out if result is not None]
 
+    def _run(self, segments: list[str], texts: list[str]) -> tuple[list[Any], list[Any]]:
+        """What the tokenizer itself does, without Python's lock."""
+        fast = self.tokenizer.encode_batch_fast(segments, add_special_tokens=False) if segments else []
+        return fast, self.tokenizer.encode_batch(texts, add_special_tokens=False) if texts else []
+
     def encode_whole(self, texts: Sequence[str]) -> list[Encoded | Untileable]:
-        """The same without reuse, each text as a whole; may run in another thread than ``encode``."""
-        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [_tiled(encoding, len(text)) for encoding, text in zip(encodings, texts, strict=True)]
+        """The same without reuse, each text as a whole."""
+        return [_tiled(e, len(text)) for e, text in zip(self._run([], list(texts))[1], texts, strict=True)]
 
     def is_special(self, token_id: int) -> bool:
         """Whether an id is one of the tokens at which texts are cut."""
@@ -171,35 +208,6 @@ class Encoder:
 
     def _is_plain(self, text: str) -> bool:
         return self.tokenizer.normalizer is None or text.isascii() or unicodedata.is_normalized("NFC", text)
-
-    def _encode_segments(self, texts: Sequence[str], which: list[int], out: list[Encoded | Untileable | None]) -> None:
-        assert self._splitter is not None
-        cut = [self._splitter.split(texts[i]) for i in which]
-        missing = list({s: None for pieces in cut for s in pieces[::2] if s and s not in self._cache})
-        for segment, encoding in zip(
-            missing, self.tokenizer.encode_batch_fast(missing, add_special_tokens=False), strict=True
-        ):
-            ids = np.array(encoding.ids, dtype=np.int32)
-            self._cache[segment] = ids
-            self._cached += ids.nbytes + len(segment)
-        for i, pieces in zip(which, cut, strict=True):
-            parts: list[Any] = []
-            for position, piece in enumerate(pieces):
-                if not piece:
-                    continue
-                if position % 2:
-                    parts.append(self._special_array(piece))
-                else:
-                    self._cache.move_to_end(piece)
-                    parts.append(self._cache[piece])
-            ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
-            out[i] = self._with_offsets(ids, texts[i])
-        while self._cached > CACHE_BYTES and self._cache:
-            segment, ids = self._cache.popitem(last=False)
-            self._cached -= ids.nbytes + len(segment)
-
-    def _special_array(self, token: str) -> np.ndarray:
-        return np.array([self._special_ids[token]], dtype=np.int32)
 
     def _with_offsets(self, ids: np.ndarray, text: str) -> Encoded | Untileable:
         """Characters of byte-level tokens: their lengths in bytes, added up."""

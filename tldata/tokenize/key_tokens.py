@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from tldata.tokenize.encode import Encoded, Encoder
@@ -69,33 +70,43 @@ class KeyTokenFinder:
                 return [first + position for position in keys]
         return None
 
-    def prefetch(self, wanted: Iterable[tuple[str, tuple[int, int], str, Sequence[str], str]]) -> None:
-        """Compare the smallest windows of many calls at once, which is faster than one by one; ``find`` then knows them.
+    def begin(
+        self,
+        wanted: Iterable[tuple[str, tuple[int, int], str, Sequence[str], str]],
+        submit: Callable[..., Future[Any]] | None = None,
+    ) -> Callable[[], None]:
+        """Begin to compare the smallest windows of many calls at once; calling the result makes them known to ``find``.
 
         Args:
             wanted: text, name, called, names and names_key as of ``find``.
+            submit: as of ``Encoder.begin``.
         """
         missing: dict[Context, tuple[list[str], int, int]] = {}
         for text, name, called, names, names_key in wanted:
             written = text[name[0] : name[1]]
-            write = _writer(called, written)
             left, right = next(_windows(text, name))
             key = (names_key, text[left : name[0]], written, text[name[1] : right])
-            if write is not None and right - left < len(text) and key not in self._known and key not in missing:
+            if key in self._known or key in missing or right - left >= len(text):
+                continue
+            write = _writer(called, written)
+            if write is not None:
                 others = [write(other) for other in names if other and other != called]
-                missing[key] = (
-                    _variants(text[left:right], name[0] - left, name[1] - left, others),
-                    name[0] - left,
-                    name[1] - left,
-                )
-        if len(self._known) + len(missing) > CACHE_ENTRIES:
-            self._known.clear()
+                variants = _variants(text[left:right], name[0] - left, name[1] - left, others)
+                missing[key] = (variants, name[0] - left, name[1] - left)
         texts = [text for variants, _, _ in missing.values() for text in variants]
-        encodings = self.encoder.tokenizer.encode_batch(texts, add_special_tokens=False) if texts else []
-        at = 0
-        for key, (variants, start, end) in missing.items():
-            self._known[key] = _judge(variants, encodings[at : at + len(variants)], start, end, False)
-            at += len(variants)
+        encode = self.encoder.tokenizer.encode_batch
+        results = submit(encode, texts, add_special_tokens=False).result if submit is not None and texts else None
+
+        def finish() -> None:
+            if len(self._known) + len(missing) > CACHE_ENTRIES:
+                self._known.clear()
+            encodings = results() if results is not None else encode(texts, add_special_tokens=False) if texts else []
+            at = 0
+            for key, (variants, start, end) in missing.items():
+                self._known[key] = _judge(variants, encodings[at : at + len(variants)], start, end, False)
+                at += len(variants)
+
+        return finish
 
     def _compare(self, window: str, start: int, end: int, others: Sequence[str], is_whole: bool) -> Known | None:
         """Compare a window's tokens with those it has under every other name; None if the window is too small to tell."""

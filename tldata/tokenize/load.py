@@ -17,8 +17,8 @@ from tldata.tokenize.conversation import Call, Conversation, openai_tools
 from tldata.tokenize.cut import Part, table_files, whole
 
 BATCH_ROWS = 8192  # rows turned into Python objects at a time
-BATCH_CHARACTERS = 600_000  # of content in one batch of conversations: small, so that rendering and tokenising overlap
-BATCH_CONVERSATIONS = 64
+BATCH_CHARACTERS = 300_000  # of content in one batch of conversations: small, so that rendering and tokenising overlap
+BATCH_CONVERSATIONS = 32
 TOOLSETS_KEPT = 512  # as Python objects
 TOOLSETS_IN_MEMORY = 128 << 20  # bytes of declarations, unpacked; more are left on disk
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from tldata.tokenize.conversation import Conversation
-from tldata.tokenize.encode import Encoded, Encoder, Untileable, read_encoder
+from tldata.tokenize.cut import Part
+from tldata.tokenize.encode import Encoded, Encoder, Untileable, Work, read_encoder
 from tldata.tokenize.load import Loader
 from tldata.tokenize.plan import Plan
 from tldata.tokenize.prepare import Preparer, Rejected, Section
@@ -32,6 +35,7 @@ class Worker:
     overlap: bool
 
 
+AHEAD = 2  # batches that wait for their tokens while another is rendered
 _STATE: dict[str, Worker] = {}
 
 
@@ -61,8 +65,11 @@ def tokenise_part(plan: Plan, part: str, *, progress: Callable[[int], None] | No
     size = 0
     gc.disable()  # a batch makes hundreds of thousands of objects and few cycles
     try:
-        with PartWriter(plan.rows_of(part)) as writer:
-            for batch in _tokenised(worker, plan.part(part)):
+        with ExitStack() as stack:
+            submit = stack.enter_context(ThreadPoolExecutor(2, "tokenize")).submit if worker.overlap else None
+            pack = stack.enter_context(ThreadPoolExecutor(1, "write")).submit if worker.overlap else None
+            writer = stack.enter_context(PartWriter(plan.rows_of(part), pack))
+            for batch in _tokenised(worker, plan.part(part), submit):
                 rows, rejected = _make(batch, worker.maker)
                 writer.write(rows)
                 rejects += rejected
@@ -123,29 +130,30 @@ def stop_worker() -> None:
 @dataclass(slots=True)
 class _Batch:
     sections: list[list[Section]]
-    encoded: list[Encoded | Untileable]
     rejected: list[Rejected]
     size: int
+    work: Work
+    look_up: Callable[[], None]
+    encoded: list[Encoded | Untileable]
 
 
-def _tokenised(worker: Worker, part: Any) -> Iterator[_Batch]:
-    """Prepared and tokenised batches."""
-    batches = worker.loader.batches(part)
-    if not worker.overlap:
-        for batch in batches:
-            good, bad = _prepare(batch, worker.preparer)
-            yield _Batch(good, worker.encoder.encode(_texts(good)), bad, len(batch))
-        return
-    with ThreadPoolExecutor(1, thread_name_prefix="tokenize") as pool:  # Rust, on all cores, while Python renders
-        waiting: tuple[list[list[Section]], list[Rejected], int, Any] | None = None
-        for batch in batches:
-            good, bad = _prepare(batch, worker.preparer)
-            future = pool.submit(worker.encoder.encode, _texts(good))
-            if waiting is not None:
-                yield _Batch(waiting[0], waiting[3].result(), waiting[1], waiting[2])
-            waiting = (good, bad, len(batch), future)
-        if waiting is not None:
-            yield _Batch(waiting[0], waiting[3].result(), waiting[1], waiting[2])
+def _tokenised(worker: Worker, part: Part, submit: Callable[..., Future[Any]] | None) -> Iterator[_Batch]:
+    """Prepared and tokenised batches. With threads, some wait for their tokens while the next is rendered."""
+    waiting: deque[_Batch] = deque()
+    for conversations in worker.loader.batches(part):
+        good, bad = _prepare(conversations, worker.preparer)
+        work = worker.encoder.begin([section.text for sections in good for section in sections], submit)
+        waiting.append(_Batch(good, bad, len(conversations), work, worker.maker.look_up(good, submit), []))
+        if len(waiting) > (AHEAD if submit is not None else 0):
+            yield _finished(worker, waiting.popleft())
+    while waiting:
+        yield _finished(worker, waiting.popleft())
+
+
+def _finished(worker: Worker, batch: _Batch) -> _Batch:
+    batch.encoded = worker.encoder.finish(batch.work)
+    batch.look_up()
+    return batch
 
 
 def _prepare(batch: list[Conversation], preparer: Preparer) -> tuple[list[list[Section]], list[Rejected]]:
@@ -160,15 +168,10 @@ def _prepare(batch: list[Conversation], preparer: Preparer) -> tuple[list[list[S
     return good, bad
 
 
-def _texts(good: list[list[Section]]) -> list[str]:
-    return [section.text for sections in good for section in sections]
-
-
 def _make(batch: _Batch, maker: RowMaker) -> tuple[list[Row], list[Rejected]]:
     rows: list[Row] = []
     rejected = list(batch.rejected)
     at = 0
-    maker.look_up(batch.sections)
     for sections in batch.sections:
         made = maker.rows(sections, batch.encoded[at : at + len(sections)])
         at += len(sections)

@@ -7,12 +7,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tldata.errors import TemplateError, TldataError, UsageError
 from tldata.finish import swap_in
-from tldata.processes import parse_shard
+from tldata.processes import ENGINES, parse_shard
 from tldata.tokenize.conversation import openai_tools
 from tldata.tokenize.cut import table_rows
 from tldata.tokenize.encode import Encoder, load_tokenizer
@@ -21,7 +22,7 @@ from tldata.tokenize.masks import Weighting
 from tldata.tokenize.plan import begin, locked, remove
 from tldata.tokenize.render import ChatTemplate
 from tldata.tokenize.rows import LAYOUTS, TRUNCATIONS, RowOptions
-from tldata.tokenize.run import WorkerKilled, run_parts
+from tldata.tokenize.run import Results, WorkerKilled, run_parts
 from tldata.tokenize.summary import Counts, TokenSet, counts_json
 from tldata.tokenize.write import DIGEST_BITS, finish_set
 
@@ -51,6 +52,8 @@ def tokenize(
     overwrite: bool = False,
     workers: int | None = None,
     shard: str | None = None,
+    engine: str = "local",
+    ray_address: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TokenSet:
     """Compute ``input_ids``, ``loss_mask``, ``key_mask``, ``loss_weights`` and ``spans`` for every trajectory of a dataset.
@@ -75,6 +78,8 @@ def tokenize(
         workers: processes; default one a core. Data below some megabytes is done in this one, whose tokenizer uses all cores.
         shard: ``i/n``: do only part i, i + n, i + 2n ... (from 0), beside other machines that do theirs. The rows gather
             beside the token set; a last run without shards does what is left and finishes it.
+        engine: ``local``: the cores of this machine; ``ray``: a Ray cluster's, to which each part's rows are sent.
+        ray_address: the cluster; default the environment's RAY_ADDRESS, else one started on this machine for this run.
         progress: called with (trajectories done, trajectories in all).
 
     Raises:
@@ -96,6 +101,8 @@ def tokenize(
     if max_length is not None and max_length < 2:
         raise UsageError("max_length is at least 2")
     mine = None if shard is None else parse_shard(shard)
+    if engine not in ENGINES:
+        raise UsageError(f"no engine {engine!r}", hint=", ".join(ENGINES))
     excluded = excluded_categories(options["mask"])
     path = Path(dataset)
     parent = _read_manifest(path)
@@ -113,7 +120,8 @@ def tokenize(
         names = [part.name for part in plan.parts]
         wanted = names if mine is None else names[mine[0] :: mine[1]]
         try:
-            done = run_parts(plan, wanted, encoder, workers, lambda n: progress(n, total) if progress else None)
+            run = run_parts if engine == "local" else _on_ray(ray_address)
+            done = run(plan, wanted, encoder, workers, lambda n: progress(n, total) if progress else None)
             results = [done[part] for part in wanted]
             counts, forms, digest = Counts(), Counter[str](), 0
             for result in results:
@@ -171,6 +179,12 @@ def tokenize(
     left = 0 if mine is None else sum(plan.done(part) is None for part in names)
     place = target if mine is None else plan.staging
     return TokenSet(place, set_name, counts, manifest, time.perf_counter() - begun, shard=shard, parts_left=left)
+
+
+def _on_ray(address: str | None) -> Callable[..., Results]:
+    from tldata.tokenize.on_ray import run_parts_on_ray
+
+    return partial(run_parts_on_ray, address=address)
 
 
 def _options(layout: str | None, mask: Any, w_max: float | None, preset: str | None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,15 +98,20 @@ class RowMaker:
         self.counts.add_calls(conversation, sections, self.options.weighting.mask_scope)
         return rows
 
-    def look_up(self, batch: list[list[Section]]) -> None:
-        """Find the key tokens of a batch's calls together, before its rows are made."""
-        self._finder.prefetch(
-            (section.text, place.name, place.call.name, section.conversation.names, section.conversation.names_key)
-            for sections in batch
-            for section in sections
-            for turn in section.turns
-            for place in turn.calls
-            if place.call.name is not None and not place.call.excluded
+    def look_up(
+        self, batch: list[list[Section]], submit: Callable[..., Future[Any]] | None = None
+    ) -> Callable[[], None]:
+        """Begin to find the key tokens of a batch's calls together; the result is called before its rows are made."""
+        return self._finder.begin(
+            (
+                (section.text, place.name, place.call.name, section.conversation.names, section.conversation.names_key)
+                for sections in batch
+                for section in sections
+                for turn in section.turns
+                for place in turn.calls
+                if place.call.name is not None and not place.call.excluded
+            ),
+            submit,
         )
 
     def _count_layouts(self, section: Section, tokens: Encoded) -> None:

@@ -90,8 +90,7 @@ _PLAN: list[Plan] = []
 def _start(plan: Plan, parent: int) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     become_worker(parent)
-    _PLAN[:] = [plan]
-    start_worker(plan)
+    _PLAN[:] = [plan]  # the worker is made by its first part, so that an error in that reaches the caller
 
 
 def _do(part: str) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,12 +27,14 @@ class PartWriter:
     """Writes rows under a temporary name; leaving the block without an error renames the file, with one removes it.
 
     No file is written for no rows. ``digest`` is of the rows written so far, whatever their order and the parts they stand in:
-    the sum of each row's 128-bit hash.
+    the sum of each row's 128-bit hash. With ``submit`` (of an executor of one thread) rows are packed while the caller goes on.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, submit: Callable[..., Future[None]] | None = None) -> None:
         self.path = path
         self.digest = 0
+        self._submit = submit
+        self._packing: Future[None] | None = None
         self._partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         self._writer: pq.ParquetWriter | None = None
 
@@ -44,6 +47,7 @@ class PartWriter:
         if self._writer is None:
             return
         try:
+            self._wait(raising=kind is None)
             self._writer.close()
             if kind is None:
                 self._partial.replace(self.path)
@@ -56,9 +60,21 @@ class PartWriter:
             return
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._partial, TOKENS, compression="zstd")
-        self._writer.write_batch(record_batch(rows))
+        batch = record_batch(rows)
+        if self._submit is None:
+            self._writer.write_batch(batch)
+        else:
+            self._wait()  # at most one batch waits to be packed
+            self._packing = self._submit(self._writer.write_batch, batch)
         for row in rows:
             self.digest = (self.digest + row_digest(row)) % (1 << DIGEST_BITS)
+
+    def _wait(self, *, raising: bool = True) -> None:
+        packing, self._packing = self._packing, None
+        if packing is not None:
+            error = packing.exception()
+            if error is not None and raising:
+                raise error
 
 
 def row_digest(row: Row) -> int:
