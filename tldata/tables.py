@@ -163,7 +163,10 @@ def fingerprints(tools_id: str | None, messages: list[Message]) -> tuple[str, li
     for message in messages:
         calls = "\x1d".join([f"{call.name}\x1c{call.arguments}" for call in message.calls]) if message.calls else ""
         head = f"{state}\x1e{message.role}\x1f{message.name}\x1f{calls}\x1f{message.reasoning}\x1f{message.content}"
-        state = xxh3_128_hexdigest(head.encode(errors="replace"))
+        try:
+            state = xxh3_128_hexdigest(head.encode())
+        except UnicodeEncodeError:  # a lone surrogate: hash what the tables will hold of it
+            state = xxh3_128_hexdigest(head.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
         low = int(state[16:], 16)
         beginnings.append(low - (1 << 64) if low >> 63 else low)
     return state, beginnings
