@@ -38,6 +38,7 @@ KEYS: Mapping[str, Any] = {
     "max_prompt_length": 8192,
     "actor_learning_rate": 2e-6,
     "critic_learning_rate": 1e-6,
+    "greedy": False,
     "resume": None,
     "dry_run": False,
 }
@@ -90,12 +91,14 @@ def make_trainer_class() -> type:
             template: str | None = None,
             actor_learning_rate: float = 2e-6,
             critic_learning_rate: float = 1e-6,
+            greedy: bool = False,
             updates_done: int = 0,
             **kwargs: Any,
         ) -> None:
             self.prompt_table = prompt_table
             self.template = template
             self.learning_rates = {"policy": actor_learning_rate, "value_model": critic_learning_rate}
+            self.greedy = greedy
             self.updates_done = updates_done
             self.outcomes: Counter[str] = Counter()
             super().__init__(*args, reward_model=RuleReward(), **kwargs)
@@ -144,11 +147,21 @@ def make_trainer_class() -> type:
                     return None, self.score(query_responses, context_length), None
                 return original(model, query_responses, pad_token_id, context_length)
 
+            generation = ppo_trainer.GenerationConfig
+
+            def generation_config(**options: Any) -> Any:
+                """TRL always samples; the released script takes the likeliest token (``greedy``)."""
+                if self.greedy:
+                    options = {"max_new_tokens": options["max_new_tokens"], "do_sample": False}
+                return generation(**options)
+
             ppo_trainer.get_reward = get_reward
+            ppo_trainer.GenerationConfig = generation_config
             try:
                 yield
             finally:
                 ppo_trainer.get_reward = original
+                ppo_trainer.GenerationConfig = generation
 
         def train(self) -> None:  # type: ignore[override]
             """Run PPO; every prompt's score comes from the rules."""
@@ -230,6 +243,7 @@ def run_ppo(config: Mapping[str, Any]) -> dict[str, Any]:
         template=mine["template"],
         actor_learning_rate=mine["actor_learning_rate"],
         critic_learning_rate=mine["critic_learning_rate"],
+        greedy=mine["greedy"],
         updates_done=done,
     )
     if checkpoint is not None:

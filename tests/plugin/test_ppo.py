@@ -125,6 +125,28 @@ def test_get_reward_is_put_back_when_a_run_fails(config, monkeypatch):
 
 
 @needs_ppo
+@pytest.mark.parametrize("greedy", [False, True])
+def test_greedy_rollouts_are_the_likeliest_tokens_of_the_policy(greedy, config, monkeypatch):
+    import torch
+    from trl.experimental.ppo import ppo_trainer
+
+    seen = []
+    original = ppo_trainer.batch_generation
+
+    def watch(model, queries, *rest):
+        responses, logits = original(model, queries, *rest)
+        made = responses[:, queries.shape[1] :]
+        seen.append(torch.equal(made, logits.argmax(-1)[:, : made.shape[1]]))
+        return responses, logits
+
+    monkeypatch.setattr(ppo_trainer, "batch_generation", watch)
+    generation = ppo_trainer.GenerationConfig
+    ppo.run_ppo({**config, "greedy": greedy})
+    assert seen == [greedy, greedy]
+    assert ppo_trainer.GenerationConfig is generation, "put back after the run"
+
+
+@needs_ppo
 def test_a_run_goes_on_from_its_checkpoint(config, tmp_path):
     saving = config | {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 1}  # four updates
     assert len(ppo.run_ppo(saving)["scores"]) == 4
