@@ -28,13 +28,12 @@ from tldata.formats import detect, get_format
 from tldata.formats.base import ReadOptions
 from tldata.grouping import do_partition, partition_name, settle
 from tldata.labels import read_labels
-from tldata.processes import without_main
+from tldata.processes import ENGINES, parse_shard, without_main
 from tldata.remote import is_url, refuse_finished, seen_by_one_process, staging_of, upload
 from tldata.sources import STDIN, Source, find_sources
 from tldata.tools import load_tools
 from tldata.work import Counts, Plan, block_name, describe, do_block, partitions, start_worker, write_atomically
 
-ENGINES = ("local", "ray")
 SAMPLE = 50  # records looked at to find a file's format
 SMALL = 8 << 20  # bytes below which starting worker processes costs more than it gives
 Task = TypeVar("Task")  # a block, or the number of a partition of groups
@@ -77,7 +76,7 @@ def annotate(
     overwrite: bool = False,
     engine: str = "local",
     ray_address: str | None = None,
-    shard: tuple[int, int] | None = None,
+    shard: str | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
@@ -97,7 +96,7 @@ def annotate(
         overwrite: replace a finished dataset; without it that is refused. An unfinished one is resumed.
         engine: ``local``: the cores of this machine; ``ray``: a Ray cluster's.
         ray_address: the cluster; default the environment's RAY_ADDRESS, else one started on this machine for this run.
-        shard: (i, n): only every nth block of the input, from the ith, counted from 0; ``merge`` makes one dataset of all n.
+        shard: ``i/n``: only every nth block of the input, from the ith, counted from 0; ``merge`` makes one dataset of all n.
         workers: processes; default one a core. On a cluster, blocks at once; default two a core.
         progress: called now and then with how far it is.
 
@@ -119,12 +118,15 @@ def annotate(
         raise UsageError(f"max_bad is {max_bad}", hint="a share between 0 and 1, such as 0.05")
     if engine not in ENGINES:
         raise UsageError(f"no engine {engine!r}", hint=", ".join(ENGINES))
-    if shard is not None and (engine != "local" or not 0 <= shard[0] < shard[1]):
-        raise UsageError("shards are 0/n to n-1/n, each made by the engine local", hint="--shard 0/4")
+    mine = None if shard is None else parse_shard(shard)
+    if mine is not None and engine != "local":
+        raise UsageError(
+            "a shard is made by the engine local; a cluster shares the blocks out by itself", hint="--engine ray"
+        )
     url = out if isinstance(out, str) and is_url(out) else None
     if url is not None:
         refuse_finished(url, overwrite)
-    target = _target(inputs, out, shard) if url is None else staging_of(url)
+    target = _target(inputs, out, mine) if url is None else staging_of(url)
     _refuse_finished(target, overwrite)
     rule_files = _rule_files(rules)
     rule_digest = load_rules(rule_files or None).digest
@@ -149,7 +151,7 @@ def annotate(
             keep_prefixes=prefixes == "keep",
             partitions=partitions(sources, [name for name, _ in detected]),
         )
-        if shard is not None and plan.partitions:
+        if mine is not None and plan.partitions:
             raise UsageError(
                 f"{next(s.name for s, f in zip(sources, plan.formats, strict=True) if f and get_format(f).rows)}: "
                 "its rows make trajectories together, so its blocks cannot go to several runs",
@@ -158,14 +160,14 @@ def annotate(
         if any(source.url and seen_by_one_process(source.url) for source in sources):
             workers = 1
         size = min(max(sum(map(_unpacked, sources)) // 16, 2 << 20), 16 << 20)
-        _prepare(plan, rule_digest, size, shard)
+        _prepare(plan, rule_digest, size, mine)
         book = _Booking(plan, progress)
         if engine == "ray":
             from tldata.ray_engine import do_blocks_on_ray
 
             do_blocks_on_ray(plan, size, ray_address, workers, book.block)
         else:
-            _do_blocks(plan, size, workers or os.cpu_count() or 1, shard or (0, 1), book.block)
+            _do_blocks(plan, size, workers or os.cpu_count() or 1, mine or (0, 1), book.block)
         per_source = book.per_source
         _do_groups(plan, workers or os.cpu_count() or 1, per_source)
         counts = Counts()
@@ -182,7 +184,7 @@ def annotate(
                 "labels": labels and str(labels),
                 "corrections": corrections and str(corrections),
             },
-            **({} if shard is None else {"shard": {"index": shard[0], "of": shard[1]}}),
+            **({} if mine is None else {"shard": {"index": mine[0], "of": mine[1]}}),
             "rules": {"files": rule_files or [], "digest": rule_digest},
             "sources": [
                 {
@@ -228,7 +230,7 @@ def _target(inputs: list[str | Path], out: str | Path | None, shard: tuple[int, 
         raise UsageError("several inputs, patterns, URLs and stdin need a place for the dataset", hint="-o DATASET")
     path = Path(inputs[0])
     name = path.resolve().name
-    for suffix in (".gz", ".zst", ".jsonl", ".ndjson", ".json", ".traj", ".parquet"):
+    for suffix in (".gz", ".zst", ".jsonl", ".ndjson", ".json", ".traj", ".parquet", ".eval", ".zip"):
         name = name.removesuffix(suffix)
     if shard is not None:
         name += f"-{shard[0]}-of-{shard[1]}"

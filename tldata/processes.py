@@ -13,6 +13,8 @@ from types import ModuleType
 
 from tldata.errors import UsageError
 
+ENGINES = ("local", "ray")  # where blocks and parts are done: on the cores of this machine, or of a cluster
+
 
 class _WithoutPandas:
     """Arrow imports pandas, where it is installed, to ask whether a list is a frame: 0.2 s and 60 MB that a worker can do without."""

@@ -27,6 +27,10 @@ RETRIES = 4  # of a task whose process or machine was lost
 Files = dict[str, bytes]  # path within the staging folder -> content
 
 
+class ClusterLost(DatasetError):
+    """Workers were lost again and again, or the cluster; what is done is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """What a task has to know: the plan, the files that it names on the driver's machine, and who asks."""
@@ -53,54 +57,51 @@ def do_blocks_on_ray(
         InputError: a source cannot be read, or not from there.
         DatasetError: a block's worker was lost again and again; what is done is kept.
     """
-    with cluster(address, workers) as ray:
+    with cluster(address, workers) as (ray, at_once):
         errand = ray.put(_errand(plan))
         done = frozenset(path.stem for path in (plan.staging / "blocks").glob("*.json"))
         cut_task = ray.remote(num_cpus=0, max_retries=RETRIES, num_returns="streaming")(_cut)
         cut_task = cut_task.options(_generator_backpressure_num_objects=2 * AHEAD)
-        block_task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[OSError])(_do_block)
+        block_task = task(ray, _do_block)
         waiting = iter(range(len(plan.sources)))
         cutters: list[Any] = []
         pending: dict[Any, Block] = {}
-        try:
-            while True:
-                more = islice(waiting, CUTTERS - len(cutters))
-                cutters.extend(cut_task.remote(errand, index, size, done) for index in more)
-                room = len(pending) < (workers or 2 * int(ray.cluster_resources().get("CPU", 1)))
-                watched = [*pending, *(cutters if room else ())]
-                if not watched:
-                    return
-                (ready,), _ = ray.wait(watched, num_returns=1)
-                if ready in pending:
-                    block = pending.pop(ready)
-                    files, counts = ray.get(ready)
-                    _keep(plan, block_name(block), files, counts)
-                    book(block, counts)
-                    continue
-                head_ref = next(ready, None)
-                if head_ref is None:
-                    cutters.remove(ready)
-                    continue
-                block, travels = ray.get(head_ref)
-                if block_name(block) in done:
-                    book(block, orjson.loads((plan.staging / "blocks" / f"{block_name(block)}.json").read_bytes()))
-                else:
-                    pending[block_task.remote(errand, next(ready) if travels else block)] = block
-        except ray.exceptions.RayTaskError as error:
-            raise _cause(error) from None
-        except ray.exceptions.RayError as error:
-            raise DatasetError(
-                f"the cluster lost a worker {RETRIES + 1} times over one block, or itself: {type(error).__name__}; finished blocks are kept",
-                hint="run the same command again: it resumes\n--workers N does fewer blocks at once, in less memory",
-            ) from None
-        finally:
-            for ref in pending:
-                ray.cancel(ref, force=True)
+        while True:
+            more = islice(waiting, CUTTERS - len(cutters))
+            cutters.extend(cut_task.remote(errand, index, size, done) for index in more)
+            watched = [*pending, *(cutters if len(pending) < at_once() else ())]
+            if not watched:
+                return
+            (ready,), _ = ray.wait(watched, num_returns=1)
+            if ready in pending:
+                block = pending.pop(ready)
+                files, counts = ray.get(ready)
+                _keep(plan, block_name(block), files, counts)
+                book(block, counts)
+                continue
+            head = next(ready, None)
+            if head is None:
+                cutters.remove(ready)
+                continue
+            block, travels = ray.get(head)
+            if block_name(block) in done:
+                book(block, orjson.loads((plan.staging / "blocks" / f"{block_name(block)}.json").read_bytes()))
+            else:
+                pending[block_task.remote(errand, next(ready) if travels else block)] = block
+
+
+def task(ray: Any, function: Callable[..., Any]) -> Any:
+    """A function as a task of one core, done again where its process, its machine or a system call of it is lost."""
+    return ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[OSError])(function)
 
 
 @contextmanager
-def cluster(address: str | None, workers: int | None) -> Iterator[Any]:
-    """Ray, connected: to the cluster this process is connected to already, a given one, or one of this machine that ends with the run."""
+def cluster(address: str | None, workers: int | None) -> Iterator[tuple[Any, Callable[[], int]]]:
+    """Ray, connected: to the cluster this process is connected to already, a given one, or one of this machine that ends with the run.
+
+    With it comes how many tasks may be under way: two a core, so that none waits for work and what waits is bounded. What a
+    task raises is raised as it would have been here; what the cluster itself does wrong becomes a ClusterLost.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # ray reports its use to its makers unless told not to
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -108,10 +109,31 @@ def cluster(address: str | None, workers: int | None) -> Iterator[Any]:
         import ray.exceptions
     except ImportError:
         raise UsageError("the engine ray is not installed", hint="pip install 'tldata[ray]'\n--engine local") from None
-    if ray.is_initialized():
-        yield ray
-        return
     place = address or os.environ.get("RAY_ADDRESS") or "local"
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, place, workers)
+    limit = None if ours and place == "local" else workers
+
+    def at_once() -> int:
+        return limit or 2 * max(int(ray.cluster_resources().get("CPU", 1)), 1)
+
+    try:
+        yield ray, at_once
+    except ray.exceptions.RayTaskError as error:
+        raise _cause(error) from None
+    except ray.exceptions.RayError as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise ClusterLost(
+            f"the cluster lost a worker {RETRIES + 1} times over one piece of work, or was lost itself ({reason}); what is done is kept",
+            hint="run the same command again: it resumes\n--workers N does less at once, in less memory",
+        ) from None
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _connect(ray: Any, place: str, workers: int | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     try:
         if place == "local":
@@ -123,10 +145,6 @@ def cluster(address: str | None, workers: int | None) -> Iterator[Any]:
         raise UsageError(
             f"no Ray cluster at {public_name(place)}: {reason}", hint="--ray-address HOST:6379\n--engine local"
         ) from None
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
 
 
 def _errand(plan: Plan) -> Errand:
@@ -160,7 +178,7 @@ _ROOM: dict[Errand | str, Any] = {}
 
 def _cut(errand: Errand, index: int, size: int, done: frozenset[str]) -> Iterator[Any]:
     """A source's blocks: of each its head, without bytes and with whether it travels, then, if so, the whole for the task that does it."""
-    _check_version(errand)
+    check_version(errand.version)
     source = errand.plan.sources[index]
     with _within_reach(source.name):
         for block in cut(source, index, size):
@@ -191,7 +209,7 @@ def _room(errand: Errand) -> Path:
     if _ROOM.get("errand") != errand:
         import pyarrow as pa
 
-        _check_version(errand)
+        check_version(errand.version)
         pa.set_cpu_count(1)
         if _ROOM:
             shutil.rmtree(_ROOM["room"], ignore_errors=True)
@@ -213,10 +231,11 @@ def _room(errand: Errand) -> Path:
     return Path(_ROOM["room"]) / "staging"
 
 
-def _check_version(errand: Errand) -> None:
-    if errand.version != __version__:
+def check_version(theirs: str) -> None:
+    """Refuse work from another version of tldata, whose parts would differ."""
+    if theirs != __version__:
         raise UsageError(
-            f"the cluster has tldata {__version__}, this machine {errand.version}",
+            f"the cluster has tldata {__version__}, the one that asks {theirs}",
             hint="install the same version on both",
         )
 

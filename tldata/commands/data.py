@@ -79,7 +79,6 @@ def annotate(
     from tldata.console import annotate_progress, console, overview_table
     from tldata.engine import annotate as run
     from tldata.jsontext import dumps
-    from tldata.processes import parse_shard
 
     with annotate_progress(quiet=as_json) as progress:
         summary = run(
@@ -96,7 +95,7 @@ def annotate(
             overwrite=overwrite,
             engine=engine,
             ray_address=ray_address,
-            shard=None if shard is None else parse_shard(shard),
+            shard=shard,
             workers=workers,
             progress=progress,
         )

@@ -37,6 +37,10 @@ def tokenize(
     shard: Annotated[
         str | None, typer.Option(help="i/n: only shard i (from 0) of n; a run without it finishes.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="local: the cores of this machine; ray: a Ray cluster's.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster [default: $RAY_ADDRESS, else one of this machine for this run].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     """Render, tokenise, mask erroneous calls and weigh key tokens; writes DATASET/tokens/NAME.
@@ -65,6 +69,8 @@ def tokenize(
         overwrite=overwrite,
         workers=workers,
         shard=shard,
+        engine=engine,
+        ray_address=ray_address,
     )
     if as_json:
         typer.echo(dumps(summary.to_json()))
