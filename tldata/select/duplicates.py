@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from xxhash import xxh3_64_intdigest
 
 from tldata.select.rows import Rows
-from tldata.select.words import I64, U64, beginnings_of, constants, mix, places_in
+from tldata.select.words import I64, U64, beginnings_of, constants, distinct, mix, places_in
 
 _NULL, _ROLE, _NAME, _REASONING, _CONTENT, _TOOL, _ARGUMENTS, _PLACE, _TOOLSET = constants(9, seed=6)
 
@@ -44,7 +44,7 @@ def drop_prefix_copies(rows: Rows) -> None:
         whole[owner[last]] = hashes[last]
         beginnings.append((hashes[~last], owner[~last]))
     alive = rows.indices()
-    wholes = np.unique(whole[alive])
+    wholes = distinct(whole[alive])
     empty: list[tuple[U64, I64]] = [(whole[:0], alive[:0])]
     hits = [(hashes[found], owner[found]) for hashes, owner in beginnings for found in [places_in(wholes, hashes) >= 0]]
     hash_, holder = (np.concatenate(column) for column in zip(*(hits or empty), strict=True))

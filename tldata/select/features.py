@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tldata.select.rows import Rows
-from tldata.select.words import I64, grams, word_hashes
+from tldata.select.words import I64, distinct, grams, word_hashes
 
 U32 = npt.NDArray[np.uint32]
 FIELDS = ("query", "calls")  # what the user said; what the agent did
@@ -87,7 +87,7 @@ def feature_sets(texts: pa.Array, owner: I64) -> tuple[U32, I64]:
     owners = owner[place]
     pairs, pair_owners = grams(hashes, owners, 2)
     both = np.concatenate([hashes, pairs]) >> np.uint64(32)
-    keys = np.unique((np.concatenate([owners, pair_owners]).astype(np.uint64) << np.uint64(32)) | both)
+    keys = distinct((np.concatenate([owners, pair_owners]).astype(np.uint64) << np.uint64(32)) | both)
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32), (keys >> np.uint64(32)).astype(np.int64)
 
 

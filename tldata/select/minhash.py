@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tldata.select.features import Features
-from tldata.select.words import I64, U64, beginnings_of, constants, mix
+from tldata.select.words import I64, U64, beginnings_of, constants, distinct, mix
 
 HASHES = 128  # at most, of a signature
 MISSED = 0.005  # share of the pairs exactly at the threshold that no band may find
@@ -103,7 +103,7 @@ def candidates(keys: U64) -> Iterator[tuple[I64, I64, bool]]:
             waiting.append(_pack(order[heads[far]], order[members[far]]))
             pending += int(far.sum())
         if pending > 4 * AT_ONCE or band == keys.shape[1] - 1:
-            packed = np.unique(np.concatenate(waiting)) if waiting else np.empty(0, np.uint64)
+            packed = distinct(np.concatenate(waiting)) if waiting else np.empty(0, np.uint64)
             low, high = packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)
             yield low.astype(np.int64), high.astype(np.int64), crowded
             waiting, pending = [], 0

@@ -10,7 +10,7 @@ import pyarrow as pa
 from tldata.select.features import Features, read_features
 from tldata.select.minhash import band_keys, candidates, jaccard, set_keys
 from tldata.select.rows import Rows
-from tldata.select.words import I64
+from tldata.select.words import I64, distinct
 
 ROUNDS = 30  # of comparing what is left, where many rows share a band
 
@@ -96,7 +96,7 @@ def _alike(fields: list[Features], rows: I64, keys: np.ndarray, threshold: float
         found.append((low.astype(np.uint64) << np.uint64(32)) | high.astype(np.uint64))
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64), crowded
-    pairs = np.unique(np.concatenate(found))
+    pairs = distinct(np.concatenate(found))
     return (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64), crowded
 
 

@@ -154,7 +154,7 @@ def select(
             folder.mkdir()
             write_rows(rows, ~rows.alive, folder, split=None, dropped=DROPPED.empty_table(), about=about)
             export_openai(open_dataset(folder), spare)
-    notes = _notes(data, rows, splits is not None, sizes, sample)
+    notes = _notes(data, rows, sample)
     left = int(rows.alive.sum())
     paths = list(targets.values())
     return Selection(paths, len(rows), left, chosen["steps"], sizes, time.monotonic() - started, notes)
@@ -225,13 +225,13 @@ def _about(data: Dataset) -> dict[str, Any]:
     }
 
 
-def _notes(data: Dataset, rows: Rows, is_split: bool, sizes: dict[str, int], sample: int | None) -> list[str]:
+def _notes(data: Dataset, rows: Rows, sample: int | None) -> list[str]:
     notes = []
     left = int(rows.alive.sum())
-    if sample is not None and left < sample:
+    if left == 0:
+        notes.append("no trajectory is left")
+    elif sample is not None and left < sample:
         notes.append(f"{left:,} trajectories are fewer than the {sample:,} asked for")
-    if is_split and not sizes:
-        notes.append("nothing is left to split")
     if data.token_sets:
         notes.append(f"token sets stay with {data.path.name}: run tldata tokenize on the new dataset")
     return notes

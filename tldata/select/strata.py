@@ -61,9 +61,9 @@ def proportional_shares(sizes: Sequence[int], total: int) -> list[int]:
     >>> proportional_shares([70, 20, 10], 11)
     [8, 2, 1]
     """
-    everything = sum(sizes)
-    total = min(total, everything)
-    taken = [size * total // everything for size in sizes] if everything else []
+    everything = max(sum(sizes), 1)
+    total = min(total, sum(sizes))
+    taken = [size * total // everything for size in sizes]
     by_rest = sorted(range(len(sizes)), key=lambda group: (-(sizes[group] * total % everything), group))
     for group in by_rest[: total - sum(taken)]:
         taken[group] += 1

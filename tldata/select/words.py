@@ -132,6 +132,12 @@ def beginnings_of(values: npt.NDArray[Any]) -> I64:
     return np.flatnonzero(fresh)
 
 
+def distinct(values: U64) -> U64:
+    """The different values, sorted; sorting is faster here than np.unique, which hashes first."""
+    ranked = np.sort(values)
+    return ranked[beginnings_of(ranked)]
+
+
 def places_in(ranked: npt.NDArray[Any], values: npt.NDArray[Any]) -> I64:
     """Where each value stands in a sorted array without repeats, -1 where it does not.
 
