@@ -7,7 +7,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import orjson
 import zstandard
 
 from tldata.sources import Source
@@ -18,6 +20,7 @@ HEADER, START, SAMPLES = (
     "_journal/start.json",
     "samples/",
 )  # of a .eval; start stands in for the header of a run that broke off
+SHELL = "/sample.json"
 ZSTANDARD = 93  # the method's number, which this Python's zipfile does not know
 _FIXED = 30  # bytes of a member's own header before its name
 
@@ -42,7 +45,7 @@ def members(source: Source, limit: int) -> Iterator[Member]:
     try:
         with source.open_raw() as raw, zipfile.ZipFile(raw) as archive:
             names = list(dict.fromkeys(info.filename for info in archive.infolist()))
-            samples = [name for name in names if name.startswith(SAMPLES) and name.endswith(".json")]
+            samples = [name for name in names if name.startswith(SAMPLES) and _is_sample(name)]
             head = next((name for name in (HEADER, START) if name in names), None)
             if head is not None and (samples or HEADER in names):
                 yield from _log(archive, head, samples, limit)
@@ -65,10 +68,42 @@ def _log(archive: zipfile.ZipFile, head: str, samples: list[str], limit: int) ->
         return
     for name in samples:
         sample = _read(archive, name, limit)
+        if sample.problem is None and name.endswith(SHELL):
+            sample = _joined(archive, name.removesuffix(SHELL), sample, limit)
         data = opening[:-1] + b',"samples":[' + sample.data + b"]}"
         yield Member(name, sample.data if sample.problem else data, sample.problem, whole=True)
     if not samples:
         yield Member(head, opening[:-1] + b',"samples":[]}', whole=True)
+
+
+def _is_sample(name: str) -> bool:
+    """Whether a member is a sample, whole or the shell of one that is kept in pieces."""
+    return name.endswith(SHELL) if "/" in name.removeprefix(SAMPLES) else name.endswith(".json")
+
+
+def _joined(archive: zipfile.ZipFile, folder: str, shell: Member, limit: int) -> Member:
+    """A large sample that is kept in pieces: ``messages/0.json``, ``messages/1000.json`` and so on beside its shell."""
+    try:
+        sample = orjson.loads(shell.data)
+        for sequence in ("messages", "events", "attachments"):
+            start = f"{folder}/{sequence}/"
+            names = {info.filename for info in archive.infolist() if info.filename.startswith(start)}
+            numbered = {name: name.removeprefix(start).removesuffix(".json") for name in names}
+            items: list[Any] = []
+            for name in sorted(
+                (n for n, number in numbered.items() if number.isdecimal()), key=lambda n: int(numbered[n])
+            ):
+                piece = _read(archive, name, limit)
+                if piece.problem is not None:
+                    return Member(shell.name, shell.data, piece.problem, whole=True)
+                items += orjson.loads(piece.data)
+            if items:
+                sample[sequence] = (
+                    {str(n): item for n, item in enumerate(items)} if sequence == "attachments" else items
+                )
+        return Member(shell.name, orjson.dumps(sample), whole=True)
+    except (ValueError, TypeError) as error:
+        return Member(shell.name, shell.data, f"{shell.name} in the zip: its pieces are no JSON: {error}", whole=True)
 
 
 def _read(archive: zipfile.ZipFile, name: str, limit: int) -> Member:

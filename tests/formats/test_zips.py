@@ -14,7 +14,7 @@ import zstandard
 
 import tldata
 from tldata import zips
-from tldata.formats import get_format
+from tldata.formats import ReadOptions, get_format
 
 LOG = json.loads(get_format("inspect").example)
 HEADER = {key: value for key, value in LOG.items() if key != "samples"}
@@ -107,6 +107,32 @@ def test_a_plain_zip_is_read_member_by_member_with_running_numbers(tmp_path: Pat
     assert counts["n_inputs"] == 6
     assert [row["trajectory_id"] for row in rows] == [f"x.zip:{n}" for n in range(1, 7)]
     assert [row["source_id"] for row in rows] == ["0", "1", "2", "3", "4", None]
+
+
+def test_a_sample_kept_in_pieces_is_put_together(tmp_path: Path) -> None:
+    whole = sample(5)
+    shell = {key: value for key, value in whole.items() if key not in ("messages", "events", "attachments")}
+    asked, *rest = whole["messages"]
+    folder = "samples/5_epoch_1"
+    members = [("header.json", HEADER), (f"{folder}/sample.json", shell), (f"{folder}/events/stats.json", {})]
+    members += [(f"{folder}/messages/10.json", rest[1:]), (f"{folder}/messages/9.json", rest[:1])]
+    members += [(f"{folder}/messages/0.json", [{**asked, "content": "attachment://0"}])]
+    members += [(f"{folder}/attachments/0.json", ["List."]), (f"{folder}/events/0.json", whole["events"])]
+    path = write(tmp_path / "x.eval", members)
+    assert read(path)[1] == [
+        {"trajectory_id": "x:1:0", "source_id": "5", "model": "openai/gpt-4o", "n_calls": 1, "n_errors": 1}
+    ]
+    (query,) = tldata.open(path.with_suffix(".tldata")).sql("SELECT query FROM trajectories").to_pylist()
+    assert query == {"query": "List."}
+
+
+def test_a_sample_without_messages_is_told_by_its_last_model_event() -> None:
+    message = LOG["samples"][0]["messages"]
+    output = {"choices": [{"message": message[1]}]}
+    events = [{"event": "model", "input": [], "input_refs": [[0, 1]], "output": output}]
+    record = {**LOG, "samples": [{**sample(1), "messages": [], "events": events, "events_data": {"messages": message}}]}
+    (trajectory,) = get_format("inspect").read(record, ReadOptions())
+    assert [m.role for m in trajectory.messages] == ["user", "assistant"]
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.9])

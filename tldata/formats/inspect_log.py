@@ -1,4 +1,4 @@
-"""Inspect logs as JSON: one file with all samples, whose tool messages have typed errors."""
+"""Inspect logs: one JSON file with all samples, or a .eval zip with a member each, whose tool messages have typed errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tldata.record import Message, Trajectory
 _ATTACHED = "attachment://"
 _DEPTH = 64  # of values in which attachments are looked for
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}  # Inspect's value_to_float
-_REPEATED = frozenset({"messages", "events", "events_data", "attachments"})  # of a sample
+_REPEATED = frozenset({"messages", "events", "events_data", "message_pool", "call_pool", "attachments"})  # of a sample
 
 
 def read(record: Any, options: ReadOptions) -> Iterable[Trajectory]:
@@ -43,7 +43,7 @@ def read_sample(sample: dict[str, Any], where: str) -> Trajectory:
     """The trajectory of one sample; one that ended before its first message has its input alone."""
     attachments = sample.get("attachments")
     attached = attachments if isinstance(attachments, dict) else {}
-    raw = sample.get("messages") or sample.get("input")
+    raw = sample.get("messages") or _last_turns(sample) or sample.get("input")
     if isinstance(raw, str):
         raw = [{"role": "user", "content": raw}]
     raw = need_list(_resolved(raw, attached), f"messages of {where}")
@@ -58,6 +58,30 @@ def read_sample(sample: dict[str, Any], where: str) -> Trajectory:
         reward=_reward(sample.get("scores")),
         metadata={key: value for key, value in sample.items() if key not in _REPEATED and key != "id"},
     )
+
+
+def _last_turns(sample: dict[str, Any]) -> list[Any]:
+    """What the last model event was given and gave, for a sample that ended without messages; inputs may stand in a pool."""
+    events = sample.get("events")
+    models = (
+        [e for e in events if isinstance(e, dict) and e.get("event") == "model"] if isinstance(events, list) else []
+    )
+    if not models:
+        return []
+    data = sample.get("events_data")
+    pool = (data.get("messages") if isinstance(data, dict) else None) or sample.get("message_pool")
+    turns = models[-1].get("input")
+    turns = list(turns) if isinstance(turns, list) else []
+    refs = models[-1].get("input_refs")
+    if not turns and isinstance(refs, list) and isinstance(pool, list):
+        for pair in refs:
+            if isinstance(pair, list) and len(pair) == 2 and all(type(end) is int and end >= 0 for end in pair):
+                turns += pool[pair[0] : pair[1]]
+    output = models[-1].get("output")
+    choices = output.get("choices") if isinstance(output, dict) else None
+    if turns and isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("message"):
+        turns.append(choices[0]["message"])
+    return turns
 
 
 def _finish_feedback(message: Message, given: dict[str, Any]) -> None:
@@ -115,6 +139,9 @@ def score(record: Any) -> float:
         return 0.0
     samples = record.get("samples")
     fit = isinstance(samples, list) and bool(samples) and isinstance(samples[0], dict) and "messages" in samples[0]
+    fit = fit or (
+        isinstance(samples, list) and bool(samples) and isinstance(samples[0], dict) and "epoch" in samples[0]
+    )
     if isinstance(record.get("eval"), dict) and ("plan" in record or "status" in record or fit):
         return 1.0 if fit else 0.9
     return 0.7 if fit else 0.0
@@ -122,7 +149,7 @@ def score(record: Any) -> float:
 
 FORMAT = Format(
     name="inspect",
-    title="Inspect logs as JSON",
+    title="Inspect logs, .json and .eval",
     score=score,
     read=read,
     example=(
@@ -135,7 +162,7 @@ FORMAT = Format(
         '"bash", "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}}}]}]}]}'
     ),
     notes=(
-        "One record is a whole file: a trajectory per sample and epoch, its place is the branch. Tools stand in the model "
+        "One record is a whole .json file: a trajectory per sample and epoch, its place is the branch. Each sample of a .eval is a record. Tools stand in the model "
         "events. `error` of a tool message is the error flag, its `type` the code; its message is the feedback where there "
         "is no content. Attachments are put back; events are not kept. The log's header is in the first trajectory's metadata."
     ),
