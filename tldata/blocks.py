@@ -7,9 +7,10 @@ import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
@@ -94,7 +95,7 @@ def records(block: Block, source: Source) -> Iterator[tuple[int, bytes | dict]]:
             table = file.read_row_group(block.row_group)
         first = block.first
         for batch in table.to_batches(max_chunksize=512):
-            yield from enumerate(batch.to_pylist(), first)
+            yield from enumerate(_rows(batch), first)
             first += batch.num_rows
         return
     data = block.data
@@ -276,6 +277,28 @@ def _append_trimmed(bounds: list[tuple[int, int]], data: bytes, start: int, end:
         end -= 1
     if start < end:
         bounds.append((start, end))
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a batch; columns of Arrow's JSON type, and lists of it, hold JSON values and not their text."""
+    rows = batch.to_pylist()
+    for field in batch.schema:
+        if isinstance(field.type, pa.JsonType):
+            for row in rows:
+                row[field.name] = _value(row[field.name])
+        elif pa.types.is_list(field.type) and isinstance(field.type.value_type, pa.JsonType):
+            for row in rows:
+                row[field.name] = [_value(text) for text in row[field.name]] if row[field.name] is not None else None
+    return rows
+
+
+def _value(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return loads(text.encode("utf-8", "replace"))[0]
+    except RecordError:
+        return text
 
 
 def _cut_parquet(source: Source, index: int) -> Iterator[Block]:

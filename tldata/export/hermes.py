@@ -110,6 +110,7 @@ def _text(chat: Chat, said: Said) -> str:
             chat.lost.add("call ids")
         if text != text.strip():
             chat.lost.add("white space around a text")
+            text = text.strip()
         if any(tag in call.text() for call in said.calls for tag in TAGS):
             chat.lost.add("tags in the text")
         calls = [f"<tool_call>\n{call.text()}\n</tool_call>" for call in said.calls]
