@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder, as annotate wrote it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 def register(app: typer.Typer) -> None:
     app.command()(merge)
+    app.command()(delete)
+    app.command()(log)
 
 
 def merge(
@@ -53,3 +56,67 @@ def merge(
     for note in done.notes:
         typer.echo(f"  {note}")
     typer.echo(f"dataset: {done.path}")
+
+
+def delete(
+    dataset: DatasetArgument,
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition on the columns of trajectories; subqueries read the other tables.")
+    ] = None,
+    ids: Annotated[Path | None, typer.Option(help="File with one trajectory_id a line.")] = None,
+    rejects: Annotated[
+        str | None,
+        typer.Option(help="SQL condition on source, source_line, reason and raw of records that were rejected."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would go, and write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take trajectories out of all tables, token sets, corrections and samples, in one step, and log it.
+
+    Example: tldata delete demo.tldata --where "query LIKE '%parking%'" --dry-run
+    """
+    from tldata.delete import delete as run
+    from tldata.jsontext import dumps
+
+    found = run(dataset, where=where, ids=ids, rejects=rejects, dry_run=dry_run)
+    if as_json:
+        typer.echo(dumps(found.to_json()))
+        return
+    verb = "would go" if dry_run else "deleted"
+    rows = ", ".join(f"{n:,} {name}" for name, n in found.rows.items() if n)
+    typer.echo(
+        f"{found.n_trajectories:,} trajectories of {found.n_records:,} records {verb}{': ' if rows else ''}{rows}"
+    )
+    for name, n in found.tokens.items():
+        typer.echo(f"  token set {name}: {n:,} rows")
+    if found.n_corrections:
+        typer.echo(f"  {found.n_corrections:,} rows of corrections and samples beside the dataset")
+    for note in found.notes:
+        typer.echo(f"  {note}")
+    if found.anything and not dry_run:
+        typer.echo("  the raw sources still hold them: annotate would read them again")
+
+
+def log(
+    dataset: DatasetArgument,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make the digests anew from the rows; 1 where they differ.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where a dataset comes from: sources, parents, what was done to it since, and which token sets still fit.
+
+    Example: tldata log demo.tldata --verify
+    """
+    from tldata.console import console
+    from tldata.dataset import open_dataset
+    from tldata.jsontext import dumps
+    from tldata.lineage import lineage, render_lineage
+
+    found = lineage(open_dataset(dataset), verify=verify)
+    if as_json:
+        typer.echo(dumps(found.to_json()))
+    else:
+        console().print(render_lineage(found))
+    if not found.ok:
+        raise typer.Exit(1)
