@@ -164,6 +164,8 @@ def score(record: Any) -> float:
     """1 for messages with tool_use or tool_result blocks, 0.9 for ``input_schema`` beside plain messages, 0.5 for a plain chat."""
     if not isinstance(record, dict) or not isinstance(record.get("messages"), list):
         return 0.0
+    if any(isinstance(record.get(key), (list, dict)) for key in ("choices", "response", "completion")):
+        return 0.5  # a request with its response: that reader takes the answer too
     messages = [message for message in record["messages"] if isinstance(message, dict)]
     if not messages or any(message.get("tool_calls") or message.get("function_call") for message in messages):
         return 0.0

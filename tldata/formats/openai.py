@@ -27,6 +27,7 @@ SCALARS: dict[str, tuple[str, ...]] = {
 }
 # Keys of one declaration that holds several: their table rows do not give the declaration back.
 _GROUPS = frozenset({"functionDeclarations", "function_declarations", "tools", "functions"})
+_ANSWERS = ("choices", "response", "completion")
 _TOOL_DECLARE = re.compile(r"<\|im_system\|>\s*tool_declare\s*<\|im_middle\|>")
 
 
@@ -166,6 +167,10 @@ def score(record: Any) -> float:
         return 0.0
     if key == "conversation" and ("unique_trajectory_id" in record or "task_instruction" in record):
         return 0.3  # ActionStudio: its reader takes the instruction too
+    if "task_id" in record and ("termination_reason" in record or "reward_info" in record):
+        return 0.3  # tau2: its reader tells the user's calls from the agent's
+    if key == "messages" and any(isinstance(record.get(name), (list, dict)) for name in _ANSWERS):
+        return 0.5  # a request with its response: that reader takes the answer too
     messages = record[key]
     if isinstance(messages, str):
         messages = try_parse(messages)

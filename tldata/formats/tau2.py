@@ -15,6 +15,11 @@ from tldata.record import Message, Trajectory
 def read(record: Any, options: ReadOptions) -> Iterable[Trajectory]:
     """One trajectory per simulation, its place as ``branch``; what belongs to the whole file is the first one's metadata."""
     record = need_object(record, "the record")
+    if "simulations" not in record and _is_simulation(record):
+        (trajectory,) = read({"simulations": [record]}, options)
+        trajectory.branch = None
+        trajectory.metadata.pop("results")
+        return [trajectory]
     if record.get("simulations") == [] and ("info" in record or "tasks" in record):
         raise Skip("tau2 results without simulations")
     simulations = need_list(record.get("simulations"), '"simulations"')
@@ -74,8 +79,16 @@ def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _is_simulation(record: dict[str, Any]) -> bool:
+    """Whether a record is one simulation of its own (a line each, as a run writes them)."""
+    told = "termination_reason" in record or "reward_info" in record
+    return told and "task_id" in record and isinstance(record.get("messages"), list)
+
+
 def score(record: Any) -> float:
-    """1 for an object with a list of simulations that hold messages, 0.9 for one that is empty beside ``tasks``."""
+    """1 for an object with a list of simulations that hold messages, or for one of them; 0.9 for none beside ``tasks``."""
+    if isinstance(record, dict) and "simulations" not in record and _is_simulation(record):
+        return 1.0
     simulations = record.get("simulations") if isinstance(record, dict) else None
     if not isinstance(simulations, list):
         return 0.0
@@ -100,7 +113,7 @@ FORMAT = Format(
         '"tool", "id": "u1", "content": "Data is on.", "requestor": "user", "error": false}]}]}'
     ),
     notes=(
-        "One record is a whole file: a trajectory per simulation, its place is the branch. Tools stand in "
+        "One record is a whole file: a trajectory per simulation, its place is the branch; or one simulation. Tools stand in "
         "`info.environment_info.tool_defs` where they were stored. `error` of a tool message is the error flag (true for business refusals "
         "too). The simulated user's tools are no calls of the agent: they stay in `extra` of messages of role user that "
         "are not trainable, as do their results. The file's `info` and `tasks` are in the first trajectory's metadata."
