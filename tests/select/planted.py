@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import random
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from tldata.demo import generate
@@ -22,11 +23,15 @@ SHORT = ("Who painted {}?", "Describe {} briefly.")  # fewer words than a run
 
 @dataclass
 class Planted:
-    """Records in order; ``expected`` maps the place of each planted one to the step that must drop it."""
+    """Records in order, with the kind of each and the family it belongs to: one clean trajectory and what was made of it.
+
+    Of a family one is to stay. ``decontaminate`` are families of their own, of which none is to stay.
+    """
 
     records: list[dict[str, Any]]
+    kinds: list[str]
+    families: list[int]
     questions: list[str]
-    expected: dict[int, str] = field(default_factory=dict)
 
 
 def evaluation_questions() -> list[str]:
@@ -36,35 +41,39 @@ def evaluation_questions() -> list[str]:
 def plant(n_clean: int, n_each: int, seed: int = 0) -> Planted:
     """``n_clean`` demo trajectories, and ``n_each`` exact copies, beginnings, near-copies and contaminated ones, shuffled."""
     chance = random.Random(seed)
-    clean = [strip(record) for record in generate(n_clean, seed=seed)]
-    clean = [record for record in clean if len(record["messages"]) >= 4]
+    clean: dict[str, dict[str, Any]] = {}  # by query: the demo asks some questions twice
+    for record in generate(2 * n_clean, seed=seed):
+        if len(record["messages"]) >= 4 and len(clean) < n_clean:
+            clean.setdefault(" ".join(words_of(record)), {"messages": record["messages"], "tools": record["tools"]})
+    members = list(enumerate(clean.values()))
+    long = [(family, record) for family, record in members if len(words_of(record)) >= 15]
+    planted = [("clean", family, record) for family, record in members]
     questions = evaluation_questions()
-    planted: list[tuple[str, dict[str, Any]]] = [("", record) for record in clean]
-    long = [record for record in clean if len(words_of(record)) >= 15]
-    for _ in range(n_each):
-        planted.append(("exact", new_call_ids(chance.choice(clean))))
-        planted.append(("prefix", beginning(chance.choice(clean), chance)))
-        planted.append(("near", changed(chance.choice(long), chance)))
-        planted.append(("decontaminate", asking(chance.choice(clean), chance.choice(questions), chance)))
+    for number in range(n_each):
+        for kind, make, among in (
+            ("exact", new_call_ids, members),
+            ("prefix", beginning, members),
+            ("near", changed, long),
+        ):
+            family, record = chance.choice(among)
+            planted.append((kind, family, make(record, chance)))
+        record = asking(chance.choice(members)[1], chance.choice(questions), chance)
+        planted.append(("decontaminate", n_clean + number, record))
     chance.shuffle(planted)
-    expected = {place: step for place, (step, _) in enumerate(planted) if step}
-    return Planted([record for _, record in planted], questions, expected)
-
-
-def strip(record: dict[str, Any]) -> dict[str, Any]:
-    return {"messages": record["messages"], "tools": record["tools"]}
+    kinds, families, records = zip(*planted, strict=True)
+    return Planted(list(records), list(kinds), list(families), questions)
 
 
 def words_of(record: dict[str, Any]) -> list[str]:
-    return next(m["content"] for m in record["messages"] if m["role"] == "user").split()
+    return re.findall("[a-z0-9]+", next(m["content"] for m in record["messages"] if m["role"] == "user").lower())
 
 
-def new_call_ids(record: dict[str, Any]) -> dict[str, Any]:
+def new_call_ids(record: dict[str, Any], chance: random.Random) -> dict[str, Any]:
     """The same conversation with call ids of another run, which are no content."""
     text = json.dumps(record)
     for message in record["messages"]:
         for call in message.get("tool_calls") or ():
-            text = text.replace(json.dumps(call["id"]), json.dumps("again-" + call["id"]))
+            text = text.replace(json.dumps(call["id"]), json.dumps(f"{chance.random()}-" + call["id"]))
     return json.loads(text)
 
 
