@@ -7,6 +7,8 @@ import threading
 import time
 from types import TracebackType
 
+IDLE_LOOKS = 4  # looks without a rendering after which the clock goes; the next rendering starts another
+
 
 class Expired(BaseException):
     """Raised by the clock inside the rendering thread; a template cannot catch it."""
@@ -30,12 +32,15 @@ class Watchdog:
         self._clock: threading.Thread | None = None
 
     def __enter__(self) -> Watchdog:
-        if self._clock is None or not self._clock.is_alive():  # a forked child has no clock
-            self._clock = threading.Thread(target=self._watch, name="render-limit", daemon=True)
-            self._clock.start()
-        self._expired = False
-        self._entry += 1
-        self._thread = threading.get_ident()
+        with self._lock:  # a clock that is about to go sees this block, or is gone
+            self._expired = False
+            self._entry += 1
+            self._thread = threading.get_ident()
+            begin = self._clock is None or not self._clock.is_alive()  # a forked child has no clock
+            if begin:
+                self._clock = threading.Thread(target=self._watch, name="render-limit", daemon=True)
+        if begin:
+            self._clock.start()  # type: ignore[union-attr]
         return self
 
     def __exit__(
@@ -53,11 +58,17 @@ class Watchdog:
 
     def _watch(self) -> None:
         entry, begun = 0, 0.0  # the block seen at the last look, and the time then
+        idle = 0
         while True:
             time.sleep(min(0.25, self.seconds / 4))
             with self._lock:
                 if not self._thread:
+                    idle += 1
+                    if idle >= IDLE_LOOKS:  # or every template ever made would keep a thread that wakes four times a second
+                        self._clock = None
+                        return
                     continue
+                idle = 0
                 if entry != self._entry:
                     entry, begun = self._entry, _time_of(self._thread)
                 elif _time_of(self._thread) - begun > self.seconds:
