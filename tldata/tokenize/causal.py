@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-BEGIN, LOOK = "tldata_begin", "tldata_look"  # names of our two functions inside an instrumented template
+# Names inside an instrumented template: of our two filters, and of the variable with the messages that they report to. (Filters
+# are called directly; the sandbox looks at every function before it calls it.)
+BEGIN, LOOK, WATCHED = "tldata_begin", "tldata_look", "tldata_watched"
 AHEAD = frozenset({"last", "nextitem", "length", "revindex", "revindex0"})  # of ``loop``: depend on what comes later
 
 
@@ -18,7 +20,7 @@ class Watched(Sequence[Any]):
     in any way. Asking for the length, counting from the end and the like look at everything.
     """
 
-    __slots__ = ("_first", "_items", "_root", "_turned_to", "bounds", "ends", "furthest", "pieces")
+    __slots__ = ("_first", "_items", "_root", "_turned_at", "_turned_to", "bounds", "ends", "furthest", "pieces")
 
     def __init__(self, items: list[Any], first: int = 0, root: Watched | None = None) -> None:
         self._items = items
@@ -26,39 +28,35 @@ class Watched(Sequence[Any]):
         self._root = root or self
         if root is None:
             self.furthest = -1
-            self.pieces = 0  # written so far
+            self.pieces: list[str] = []  # written so far, by whom renders
+            self._turned_at = 0  # how many pieces that were at the last turn
             self.bounds: dict[int, int] = {}
             self.ends: dict[int, int] = {}
             self._turned_to = (
                 -1
             )  # the message just looked at for the first time by a loop; -1 as soon as anything else happens
 
-    def wrote(self) -> None:
-        """The template has written another piece."""
-        self.pieces += 1
-        self._turned_to = -1
-
     def begin(self) -> str:
         """The loop over the messages begins with its next message."""
-        if self._turned_to > 0:
-            self.ends[self._turned_to - 1] = self.pieces
+        if self._turned_to > 0 and self._turned_at == len(self.pieces):
+            self.ends[self._turned_to - 1] = self._turned_at
         self._turned_to = -1
         return ""
 
-    def look(self, value: Any) -> Any:
-        """The template has asked something of its ``loop`` that depends on later messages; the answer is passed through."""
+    def look(self) -> None:
+        """The template has asked something of its ``loop`` that depends on later messages."""
         self._turned_to = -1
-        return value
 
     def _see(self, index: int, *, by_loop: bool = False) -> None:
         root = self._root
         position = self._first + index
         root._turned_to = -1
         if position > root.furthest:
+            written = len(root.pieces)
             if by_loop and position == root.furthest + 1:
-                root._turned_to = position
+                root._turned_to, root._turned_at = position, written
             for earlier in range(max(root.furthest, 0), position):
-                root.bounds[earlier] = root.pieces
+                root.bounds[earlier] = written
             root.furthest = position
 
     def _see_all(self) -> None:
@@ -146,14 +144,14 @@ def instrument(tree: Any) -> bool:
                 and node.node.name == "loop"
                 and (attribute is None or attribute in AHEAD)
             ):
-                name = nodes.Name(LOOK, "load", lineno=node.lineno)
-                return nodes.Call(name, [node], [], None, None, lineno=node.lineno)
+                watched = nodes.Name(WATCHED, "load", lineno=node.lineno)
+                return nodes.Filter(node, LOOK, [watched], [], None, None, lineno=node.lineno)
             return node
 
     loop = tree.body[loops[-1]]
     Reports().visit(tree)
-    call = nodes.Call(nodes.Name(BEGIN, "load"), [], [], None, None)
-    loop.body.insert(0, nodes.ExprStmt(call))
+    begin = nodes.Filter(nodes.Name(WATCHED, "load"), BEGIN, [], [], None, None)
+    loop.body.insert(0, nodes.ExprStmt(begin))
     for node in loop.body[0].find_all(nodes.Node):
         node.set_lineno(loop.lineno)
     tree.set_environment(tree.environment)

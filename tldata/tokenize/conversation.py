@@ -92,7 +92,7 @@ def forms_of(template: ChatTemplate) -> tuple[Form, ...]:
 PARAMETERS = {"type": "object", "properties": {"tldata_key": {"type": "string"}}, "required": ["tldata_key"]}
 
 
-_LONG_NUMBER = re.compile(r"\d{18}")
+_LONG_NUMBER = re.compile(r"[0-9]{18}")
 
 
 def arguments_of(call: Call) -> dict[str, Any] | str:

@@ -21,7 +21,7 @@ from tldata.tokenize.prepare import Preparer, Rejected, Section
 from tldata.tokenize.render import ChatTemplate
 from tldata.tokenize.rows import Row, RowMaker
 from tldata.tokenize.summary import Counts, counts_json
-from tldata.tokenize.write import PartWriter, write_atomically
+from tldata.tokenize.write import PartWriter, write_whole
 
 
 @dataclass(slots=True)
@@ -88,26 +88,25 @@ def tokenise_part(plan: Plan, part: str, *, progress: Callable[[int], None] | No
         "rejects": [[one.trajectory_id, one.reason] for one in rejects],
         "forms": [[*form, number] for form, number in worker.preparer.forms_used.items()],
     }
-    write_atomically(plan.marker(part), orjson.dumps(result))
+    write_whole(plan.marker(part), orjson.dumps(result))
     return result
 
 
-def start_worker(plan: Plan, encoder: Encoder | None = None) -> Worker:
+def start_worker(plan: Plan, encoder: Encoder | None = None, template: ChatTemplate | None = None) -> Worker:
     """Prepare this process for a plan's parts.
 
     Args:
         encoder: the tokenizer, where it is loaded already; its threads then tokenise one batch while the next is rendered.
             Else it is read from the plan's folder, and everything is done in one thread, beside other processes.
+        template: the chat template, where it is compiled already.
     """
     _STATE.clear()
     overlap = encoder is not None
     encoder = encoder or read_encoder(plan.work)
-    template = ChatTemplate(
-        plan.template.source,
-        name=plan.template.name,
-        variables=dict(plan.template.variables),
-        moment=plan.moment,
+    template = template or ChatTemplate(
+        plan.template.source, name=plan.template.name, variables=dict(plan.template.variables)
     )
+    template.moment = plan.moment
     preparer = Preparer(template)
     loader = Loader(
         plan.dataset,

@@ -120,7 +120,7 @@ def tokenize(
         names = [part.name for part in plan.parts]
         wanted = names if mine is None else names[mine[0] :: mine[1]]
         try:
-            run = run_parts if engine == "local" else _on_ray(ray_address)
+            run = partial(run_parts, template=chat) if engine == "local" else _on_ray(ray_address)
             done = run(plan, wanted, encoder, workers, lambda n: progress(n, total) if progress else None)
             results = [done[part] for part in wanted]
             counts, forms, digest = Counts(), Counter[str](), 0

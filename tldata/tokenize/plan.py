@@ -23,7 +23,7 @@ from tldata.tokenize.encode import Encoder
 from tldata.tokenize.load import TOOLSETS_IN_MEMORY, has_undeclared, inferred_names, spool_toolsets
 from tldata.tokenize.render import ChatTemplate
 from tldata.tokenize.rows import RowOptions
-from tldata.tokenize.write import write_atomically
+from tldata.tokenize.write import write_whole
 
 READ = ("trajectories", "messages", "calls", "toolsets")
 
@@ -153,7 +153,7 @@ def begin(
         datetime.fromisoformat(known["moment"]), rows, excluded, given, digest,
     )  # fmt: skip
     if tools is None and has_undeclared(dataset):
-        write_atomically(plan.work / "inferred.json", orjson.dumps(inferred_names(dataset)))
+        write_whole(plan.work / "inferred.json", orjson.dumps(inferred_names(dataset)))
     if table_bytes(dataset, "toolsets") > TOOLSETS_IN_MEMORY and not plan.toolsets.is_file():
         spool_toolsets(dataset, plan.toolsets)
     return plan

@@ -9,13 +9,15 @@ from itertools import accumulate
 from typing import Any
 
 from tldata.errors import TemplateError, UsageError
-from tldata.tokenize.causal import BEGIN, LOOK, Watched, instrument
+from tldata.tokenize.causal import BEGIN, LOOK, WATCHED, Watched, instrument
 from tldata.tokenize.limits import Watchdog
 
 MAX_OUTPUT = 256_000_000  # characters: a template that prints more is broken or hostile
 MAX_PRODUCT = 10_000_000  # length of what "*" may build in one step
 KEPT = 8192  # declarations whose JSON is remembered
 SECONDS = 30.0  # for one rendering; real templates need milliseconds
+
+LOOP_NAMES = frozenset({"first", "last", "index", "index0", "previtem", "nextitem", "length"})  # properties of ``loop``
 
 Message = dict[str, Any]
 
@@ -57,9 +59,10 @@ class ChatTemplate:
         self.variables = dict(variables or {})
         self._watchdog = Watchdog(seconds)
         self._lasting: dict[int, dict[Any, str]] = {}
+        self._lists: set[int] = set()
         self._kept: list[Any] = []
         self.moment = moment or datetime.now()  # one for all renderings of a run, or they could not be compared
-        environment = _environment(self._to_json, self.moment)
+        environment = _environment(self._to_json, lambda: self.moment)
         try:
             self._template = environment.from_string(source)
             tree = environment.parse(source)
@@ -77,16 +80,21 @@ class ChatTemplate:
 
     def keep(self, tools: Sequence[Any]) -> None:
         """Remember the JSON of these declarations: they are rendered many times, and never change."""
+        if id(tools) in self._lists:
+            return
         if len(self._kept) > KEPT:
             self._lasting.clear()
+            self._lists.clear()
             self._kept.clear()
+        self._lists.add(id(tools))
+        self._kept.append(tools)  # or its id could be given to another object
         for tool in tools:
             function = tool.get("function")
             parts = [tool, function, function.get("parameters") if isinstance(function, dict) else None]
             for part in parts:
                 if isinstance(part, dict) and id(part) not in self._lasting:
                     self._lasting[id(part)] = {}
-                    self._kept.append(part)  # or its id could be given to another object
+                    self._kept.append(part)
 
     def render(self, messages: Sequence[Message], tools: Sequence[Any] | None = None, *, prompt: bool = False) -> str:
         """The text of a conversation.
@@ -112,8 +120,7 @@ class ChatTemplate:
             rendering proves, see causal.py), and is at least ``text[: bounds[k]]`` for every k.
         """
         watched = Watched(messages)
-        functions = {BEGIN: watched.begin, LOOK: watched.look}
-        pieces = self._run(self._traced, watched, tools, False, functions, watched.wrote)
+        pieces = self._run(self._traced, watched, tools, False, watched)
         lengths = [0, *accumulate(map(len, pieces))]
         ends = {k: lengths[n] for k, n in watched.ends.items()}
         ends[len(messages) - 1] = lengths[-1]
@@ -125,26 +132,25 @@ class ChatTemplate:
         messages: Sequence[Message],
         tools: Sequence[Any] | None,
         prompt: bool,
-        functions: Mapping[str, Any] | None = None,
-        wrote: Callable[[], None] | None = None,
+        watched: Watched | None = None,
     ) -> list[str]:
         jinja2 = _jinja()
-        pieces: list[str] = []
+        pieces: list[str] = [] if watched is None else watched.pieces
         size = 0
-        stream = template.generate(
-            messages=messages,
-            tools=tools,
-            documents=None,
-            add_generation_prompt=prompt,
-            **self.variables,
-            **(functions or {}),
+        context = template.new_context(
+            {
+                "messages": messages,
+                "tools": tools,
+                "documents": None,
+                "add_generation_prompt": prompt,
+                WATCHED: watched,
+                **self.variables,
+            }
         )
         try:
             with self._watchdog:
-                for piece in stream:
+                for piece in template.root_render_func(context):
                     pieces.append(piece)
-                    if wrote is not None:
-                        wrote()
                     size += len(piece)
                     if size > MAX_OUTPUT:
                         raise TemplateError(f"{self.name}: prints more than {MAX_OUTPUT:,} characters")
@@ -186,6 +192,12 @@ class ChatTemplate:
         return known[key]
 
 
+def _look(value: Any, watched: Watched) -> Any:
+    """The filter that tells of a look ahead; the value is passed through."""
+    watched.look()
+    return value
+
+
 def _jinja() -> Any:
     try:
         import jinja2
@@ -195,11 +207,12 @@ def _jinja() -> Any:
     return jinja2
 
 
-def _environment(to_json: Any, moment: datetime) -> Any:
+def _environment(to_json: Any, moment: Callable[[], datetime]) -> Any:
     """Jinja as transformers sets it up: trimmed blocks, loop controls, the generation tag, ``tojson`` without HTML escapes."""
     jinja2 = _jinja()
     from jinja2 import nodes
     from jinja2.ext import Extension, loopcontrols
+    from jinja2.runtime import LoopContext
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from jinja2.utils import Namespace
 
@@ -221,9 +234,11 @@ def _environment(to_json: Any, moment: datetime) -> Any:
         own_names = frozenset(dir(dict))
 
         def getattr(self, obj: Any, attribute: str) -> Any:
-            """``message.role`` of a plain dict is its item, found without the detour over an AttributeError; all else as in Jinja."""
+            """What plain dicts and loops are asked all the time, without detours, with the same answer; all else as in Jinja."""
             if type(obj) is dict and attribute not in self.own_names:
                 return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+            if type(obj) is LoopContext and attribute in LOOP_NAMES:
+                return getattr(obj, attribute)
             return super().getattr(obj, attribute)
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
@@ -268,10 +283,12 @@ def _environment(to_json: Any, moment: datetime) -> Any:
         raise jinja2.TemplateError(message)
 
     def strftime_now(format: str) -> str:
-        return moment.strftime(format)
+        return moment().strftime(format)
 
     environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
     environment.filters["tojson"] = to_json
+    environment.filters[BEGIN] = Watched.begin
+    environment.filters[LOOK] = _look
     environment.globals.update(
         raise_exception=raise_exception, strftime_now=strftime_now, dict=Dict(), namespace=TemplateNamespace
     )

@@ -14,6 +14,7 @@ from tldata.processes import become_worker, without_main
 from tldata.tokenize.encode import Encoder
 from tldata.tokenize.part import start_worker, stop_worker, tokenise_part
 from tldata.tokenize.plan import Plan
+from tldata.tokenize.render import ChatTemplate
 
 
 class WorkerKilled(DatasetError):
@@ -24,12 +25,18 @@ Results = dict[str, dict[str, Any]]
 
 
 def run_parts(
-    plan: Plan, parts: Sequence[str], encoder: Encoder, workers: int | None, progress: Callable[[int], None]
+    plan: Plan,
+    parts: Sequence[str],
+    encoder: Encoder,
+    workers: int | None,
+    progress: Callable[[int], None],
+    template: ChatTemplate | None = None,
 ) -> Results:
     """The results of some parts, by name.
 
     Args:
         encoder: the loaded tokenizer.
+        template: the compiled chat template.
         workers: processes; default one a core.
         progress: called with how many trajectories are done so far.
 
@@ -51,7 +58,7 @@ def run_parts(
         return results | _in_processes(plan, todo, encoder, workers, count)
     try:
         if todo:
-            start_worker(plan, encoder)
+            start_worker(plan, encoder, template)
         return results | {part: tokenise_part(plan, part, progress=count) for part in todo}
     finally:
         stop_worker()

@@ -93,16 +93,13 @@ def finish_set(folder: Path, results: Sequence[dict[str, Any]], manifest: dict[s
     (folder / "rejects").mkdir(exist_ok=True)
     rejects = pa.table([[identity for identity, _ in pairs], [reason for _, reason in pairs]], schema=REJECTS)
     pq.write_table(rejects, folder / "rejects" / "rejects.parquet", compression="zstd")
-    write_atomically(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    write_whole(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a small file under a temporary name, flush it to disk, and rename it."""
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file under a temporary name and rename it, so that it is there as a whole or not at all."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with partial.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
+    partial.write_bytes(data)
     partial.replace(path)
 
 
