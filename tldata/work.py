@@ -24,6 +24,7 @@ from tldata.classify import Classifier
 from tldata.errors import RecordError
 from tldata.formats import get_format
 from tldata.formats.base import Format, ReadOptions, Skip
+from tldata.formats.others import what_it_is
 from tldata.record import Trajectory
 from tldata.sources import Source
 from tldata.spill import Spill, n_partitions, set_aside
@@ -180,7 +181,8 @@ def _do_record(
     try:
         record, repairs = parse(raw)
         if reader is None:
-            raise RecordError(f"no known format; found {describe(record)}")
+            other = what_it_is(record)
+            raise RecordError(f"no known format{f': {other}' if other else ''}; found {describe(record)}")
         found = list(reader.read(record, options))
         if not found:
             raise RecordError("the record holds no trajectory")

@@ -86,7 +86,15 @@ def test_an_example_shows_messages_and_a_call_and_its_tools(name: str) -> None:
     calls = [call for message in trajectory.messages for call in message.calls]
     assert calls
     assert all(call.name and isinstance(json.loads(call.arguments or ""), dict) for call in calls)
-    if name not in ("tau-bench", "swe-agent", "bfcl", "api-bank", "claude-code", "openhands-events", "codex"):  # which do not store them
+    if name not in (
+        "tau-bench",
+        "swe-agent",
+        "bfcl",
+        "api-bank",
+        "claude-code",
+        "openhands-events",
+        "codex",
+    ):  # which do not store them
         assert trajectory.tools
 
 

@@ -83,7 +83,7 @@ def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:
 
 
 def _step(run: dict[str, Any], place: int) -> Step:
-    inputs, outputs = parsed(run.get("inputs")), parsed(run.get("outputs"))
+    inputs, outputs = (None if run.get(key) == "null" else parsed(run.get(key)) for key in ("inputs", "outputs"))
     order = scalar_text(run.get("dotted_order")) or scalar_text(run.get("start_time")) or ""
     start = (order, place)
     if run["run_type"] == "tool":
