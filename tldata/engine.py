@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,8 @@ from tldata.grouping import do_partition, partition_name, settle
 from tldata.labels import read_labels
 from tldata.processes import ENGINES, parse_shard, without_main
 from tldata.remote import is_url, refuse_finished, seen_by_one_process, staging_of, upload
+from tldata.scrub import Scrubber, Scrubbing, load_key, parse_kinds
+from tldata.scrub.keys import KEY_VARIABLE
 from tldata.sources import STDIN, Source, find_sources
 from tldata.tools import load_tools
 from tldata.work import Counts, Plan, block_name, describe, do_block, partitions, start_worker, write_atomically
@@ -77,6 +79,9 @@ def annotate(
     engine: str = "local",
     ray_address: str | None = None,
     shard: str | None = None,
+    scrub: bool = False,
+    scrub_kinds: Sequence[str] | None = None,
+    scrub_key: str | Path | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
@@ -96,6 +101,9 @@ def annotate(
         overwrite: replace a finished dataset; without it that is refused. An unfinished one is resumed.
         engine: ``local``: the cores of this machine; ``ray``: a Ray cluster's.
         ray_address: the cluster; default the environment's RAY_ADDRESS, else one started on this machine for this run.
+        scrub: put stand-ins for keys, tokens, e-mail addresses, phone numbers and the like before anything is written (docs/privacy.md).
+        scrub_kinds: what to replace, of ``tldata.scrub.kinds.KINDS``.
+        scrub_key: file with the key of the stand-ins; default the environment's TLDATA_SCRUB_KEY, else a new one that is kept nowhere.
         shard: ``i/n``: only every nth block of the input, from the ith, counted from 0; ``merge`` makes one dataset of all n.
         workers: processes; default one a core. On a cluster, blocks at once; default two a core.
         progress: called now and then with how far it is.
@@ -123,6 +131,14 @@ def annotate(
         raise UsageError(
             "a shard is made by the engine local; a cluster shares the blocks out by itself", hint="--engine ray"
         )
+    kinds = parse_kinds(scrub_kinds)
+    if not scrub and (scrub_kinds or scrub_key is not None):
+        raise UsageError("a key or kinds without scrubbing", hint="--scrub")
+    if scrub and mine is not None and scrub_key is None and KEY_VARIABLE not in os.environ:
+        raise UsageError(
+            "shards made with different keys would give one value several stand-ins",
+            hint="--scrub-key FILE, the same for all",
+        )
     url = out if isinstance(out, str) and is_url(out) else None
     if url is not None:
         refuse_finished(url, overwrite)
@@ -136,8 +152,12 @@ def annotate(
         if file is not None:
             read_labels(file, known_categories(rule_files))  # likewise
     staging = target.parent / f".{target.name}.partial"
+    kept_key = target.parent / f".{target.name}.scrub-key"  # until the dataset is finished, for a run that goes on
     with _locked(target):
+        scrubbing = Scrubbing(load_key(scrub_key, kept=kept_key), kinds) if scrub else None
         sources = find_sources(inputs, staging)
+        if scrubbing is not None:
+            sources = [_scrubbed(source, scrubbing) for source in sources]
         if format is not None:
             get_format(format)
         detected = [_detect(source, format) for source in sources]
@@ -150,6 +170,7 @@ def annotate(
             tools=None if tools is None else str(tools),
             keep_prefixes=prefixes == "keep",
             partitions=partitions(sources, [name for name, _ in detected]),
+            scrubbing=scrubbing,
         )
         if mine is not None and plan.partitions:
             raise UsageError(
@@ -183,6 +204,7 @@ def annotate(
                 "tools": plan.tools,
                 "labels": labels and str(labels),
                 "corrections": corrections and str(corrections),
+                **({} if scrubbing is None else {"scrubbed": list(scrubbing.kinds)}),
             },
             **({} if mine is None else {"shard": {"index": mine[0], "of": mine[1]}}),
             "rules": {"files": rule_files or [], "digest": rule_digest},
@@ -199,6 +221,8 @@ def annotate(
                 for s, (name, scores), c in zip(sources, detected, per_source, strict=True)
             ],
         }
+        if scrubbing is not None:
+            description = Scrubber(scrubbing).value(description)
         label_files = [path for path in (labels, corrections) if path is not None]
         summary = finish(plan, counts, description, labels=label_files or None, max_bad=max_bad)
         if url is None:
@@ -208,9 +232,16 @@ def annotate(
                 staging, [path for path in staging.rglob("*") if path.is_file() and not _is_helper(path, staging)], url
             )
             shutil.rmtree(staging, ignore_errors=True)
+    kept_key.unlink(missing_ok=True)
     summary.path = target if url is None else url
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _scrubbed(source: Source, scrubbing: Scrubbing) -> Source:
+    """A source whose names in the tables hold no secret."""
+    scrubber = Scrubber(scrubbing)
+    return replace(source, name=scrubber.text(source.name), label=scrubber.text(source.label))
 
 
 def _unpacked(source: Source) -> int:
@@ -292,6 +323,8 @@ def _prepare(plan: Plan, rule_digest: str, size: int, shard: tuple[int, int] | N
     identity = repr(
         (__version__, plan.sources, plan.formats, plan.options, rule_digest, plan.keep_prefixes, size, shard)
     )
+    if plan.scrubbing is not None:
+        identity += plan.scrubbing.digest
     if plan.tools is not None:
         identity += hashlib.blake2b(Path(plan.tools).read_bytes()).hexdigest()
     wanted = orjson.dumps({"plan": hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()})

@@ -11,9 +11,9 @@ import re2
 
 # Names of fields whose value is a secret, and of fields that hold personal data whatever the value looks like.
 _SECRET_NAMES = (
-    "pass(?:word|wd|phrase|code)|pwd|secret|(?:client|shared)[_-]?secret|secret[_-]?key|api[_-]?(?:key|token|secret)"
-    "|access[_-]?(?:key|token)|auth[_-]?token|refresh[_-]?token|session[_-]?token|id[_-]?token|bot[_-]?token|private[_-]?key"
-    "|authorization|set-cookie|cookie|credentials?|token|otp|pin[_-]?code|cvv|cvc"
+    "pass(?:word|wd|phrase|code)|pwd|secret|(?:client|shared)[ _-]?secret|secret[ _-]?key|api[ _-]?(?:key|token|secret)"
+    "|(?:access|account|subscription|signing|encryption)[ _-]?key|access[ _-]?token|auth[ _-]?token|refresh[ _-]?token|session[ _-]?token|id[ _-]?token|bot[ _-]?token|private[ _-]?key"
+    "|authorization|set-cookie|cookie|credentials?|token|otp|pin[ _-]?code|cvv|cvc"
 )
 _PERSONAL_NAMES = (
     "(?:first|last|full|given|family|middle|maiden|sur|passenger|cardholder|recipient)[_-]?name|user[_-]?name|street(?:[_-]?address)?"
@@ -22,7 +22,12 @@ _PERSONAL_NAMES = (
     "|ssn|social[_-]?security(?:[_-]?number)?|passport(?:[_-]?(?:number|no))?|national[_-]?id|tax[_-]?id|driver'?s?[_-]?licen[cs]e"
     "|(?:credit[_-]?)?card[_-]?number|iban|account[_-]?number|ip[_-]?address"
 )
-_FIELD = r"(?i)(?:^|[^a-z0-9])(?:{names})"
+_PHONE_NAMES = (
+    "(?:phone|mobile|telephone|cell(?:phone)?|fax|whatsapp|contact|msisdn)(?:[_-]?(?:no|num|number))?|tel|msisdn"
+)
+_FIELD = r"(?i:(?:^|[^a-z0-9])(?:{names}))"
+# The same in the middle of camelCase, where a capital letter begins the word.
+_CAMEL = "[a-z0-9](?:Pass(?:word|wd|phrase)|Secret(?:Key)?|(?:Api|Access|Account|Private|Subscription)Key|(?:Access|Auth|Refresh|Session|Bot|Api|Id)?Token)"
 # Words that stand where a value would: types, and what descriptions of fields begin with.
 _PLACEHOLDERS = frozenset(
     ("string", "integer", "number", "boolean", "null", "none", "true", "false", "required", "optional")
@@ -53,6 +58,12 @@ _PREFIXED_KEYS = "|".join(
         r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
         r"(?:hf|npm|gsk|shpat|r8|lin_api|dop_v1)_[A-Za-z0-9]{20,}",
         r"(?:pypi|xai|tvly|pplx)-[A-Za-z0-9_-]{20,}",
+        r"PMAK-[A-Za-z0-9-]{24,}",
+        r"GOCSPX-[A-Za-z0-9_-]{20,}",
+        r"sq0[a-z]{3}-[A-Za-z0-9_-]{20,}",
+        r"dapi[0-9a-f]{32}",
+        r"whsec_[A-Za-z0-9+/=]{20,}",
+        r"\d{8,10}:AA[A-Za-z0-9_-]{33}",
     )
 )
 
@@ -72,6 +83,7 @@ class Pattern:
     kind: str
     pattern: str
     check: Callable[[str, int, int], bool] | None = None
+    by_context: bool = False  # what stands before the value says what it is; its own form does not
 
 
 def _is_somebody(text: str, start: int, end: int) -> bool:
@@ -94,6 +106,11 @@ def _is_bare_value(text: str, start: int, end: int) -> bool:
     """A word of prose after "password:" is no password; what holds a digit or a sign, or follows "=", may be."""
     follows = text[max(0, start - 3) : start].rstrip()[-1:] == "="
     return _is_value(text, start, end) and (follows or not text[start:end].rstrip(".,!?").isalpha())
+
+
+def _is_mixed(text: str, start: int, end: int) -> bool:
+    """Letters and digits: what follows "the password is" and is no word."""
+    return _has_digit(text, start, end) and any(character.isalpha() for character in text[start:end])
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
@@ -129,6 +146,13 @@ def _is_iban(text: str, start: int, end: int) -> bool:
     return int("".join(str(int(character, 36)) for character in packed[4:] + packed[:4])) % 97 == 1
 
 
+def _is_phone_number(text: str, start: int, end: int) -> bool:
+    """What stands in a field for phone numbers: 7 to 15 digits and what groups them."""
+    value = text[start:end]
+    digits = sum(character.isdigit() for character in value)
+    return 7 <= digits <= 15 and all(character.isdigit() or character in "+ ().-/" for character in value)
+
+
 def _is_public_address(text: str, start: int, end: int) -> bool:
     parts = [int(part) for part in text[start:end].split(".")]
     private = (
@@ -146,7 +170,10 @@ def _is_email(text: str, start: int, end: int) -> bool:
 
 
 def _fields(kind: str, names: str) -> tuple[Pattern, ...]:
-    return tuple(Pattern(kind, _FIELD.format(names=names) + tail, _is_value) for tail in _QUOTED)
+    named = _FIELD.format(names=names)
+    if names is _SECRET_NAMES:
+        named = f"(?:{named}|{_CAMEL})"
+    return tuple(Pattern(kind, named + tail, _is_value, by_context=True) for tail in _QUOTED)
 
 
 # In the order in which they name what several of them find.
@@ -157,22 +184,46 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     Pattern("token", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
     Pattern("key", rf"\b(?:{_PREFIXED_KEYS})", _has_digit),
-    Pattern("token", r"(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/=-]{12,})", _has_digit),
-    Pattern("password", r"""://[^\s/@:"'<>]*:([^\s/@"'<>]+)@""", _is_value),
+    Pattern("token", r"(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/=-]{12,})", _has_digit, by_context=True),
+    Pattern("key", r"hooks\.slack\.com/services/([A-Za-z0-9]+/[A-Za-z0-9]+/[A-Za-z0-9]{16,})"),
+    Pattern("password", r"""://[^\s/@:"'<>]*:([^\s/@"'<>]+)@""", _is_value, by_context=True),
     Pattern("email", r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,24}", _is_email),
     Pattern("card", r"\b\d(?:[ -]?\d){12,18}\b", _is_card),
     Pattern("iban", r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _is_iban),
     Pattern("ssn", r"\b\d{3}-\d{2}-\d{4}\b", _stands_alone),
     Pattern("phone", r"\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,12}\b", _stands_alone),
     Pattern("phone", r"(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}\b", _stands_alone),
+    Pattern(
+        "phone",
+        r"""(?i)\b(?:phone|telephone|tel|mobile|cell|call|fax|whatsapp|sms|text)(?:[ _](?:me|us|him|her|at|on|back|number|no\.?|num|is|to)){0,3}["']?[ :.=]{1,3}["']?"""
+        r"""(\+?(?:\d|\(\d)[\d ().-]{5,17}\d)""",
+        _is_phone_number,
+        by_context=True,
+    ),
     Pattern("ip", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", _is_public_address),
     Pattern(
         "user", r"""(?:(?:^|[^A-Za-z0-9_.-])/(?:home|Users)/|[A-Za-z]:\\+Users\\+)([^/\\\s"':<>|]+)""", _is_somebody
     ),
     *_fields("secret", _SECRET_NAMES),
-    Pattern("secret", _FIELD.format(names=_SECRET_NAMES) + _BARE, _is_bare_value),
+    Pattern("secret", _FIELD.format(names=_SECRET_NAMES) + _BARE, _is_bare_value, by_context=True),
+    Pattern(
+        "secret",
+        r"""(?i)\b(?:pass(?:word|phrase|code)|pin|otp|secret|token|(?:api|access|secret) ?key)(?: (?:is|was|to)[ :]{1,2}["'`]?)([^\s"'`,;<>]{5,}[^\s"'`,;<>.!?])""",
+        _is_mixed,
+        by_context=True,
+    ),
+    Pattern(
+        "secret",
+        r"""(?i)[?&](?:sig|signature|x-amz-signature|x-amz-security-token|x-amz-credential|key|auth|sid|sessionid)=([^&#\s"'\\<>]{16,})""",
+        _has_digit,
+        by_context=True,
+    ),
+    *(
+        Pattern("phone", _FIELD.format(names=_PHONE_NAMES) + tail, _is_phone_number, by_context=True)
+        for tail in (*_QUOTED, _NUMBER)
+    ),
     *_fields("personal", _PERSONAL_NAMES),
-    Pattern("personal", _FIELD.format(names=_PERSONAL_NAMES) + _NUMBER),
+    Pattern("personal", _FIELD.format(names=_PERSONAL_NAMES) + _NUMBER, by_context=True),
 )
 
 
@@ -201,19 +252,24 @@ def find_secrets(text: str) -> list[Span]:
     >>> find_secrets("write to ann@example.org")
     [Span(kind='email', start=9, end=24)]
     """
+    return _apart([(span.start, -span.end, rank, span.kind) for rank, span in ranked_spans(text)])
+
+
+def ranked_spans(text: str) -> list[tuple[int, Span]]:
+    """Everything that any pattern finds, also where several find the same, each with the pattern's place in ``PATTERNS``."""
     clean = text.encode(
         "utf-8", "replace"
     ).decode()  # lone surrogates, which RE2 cannot read, become as many question marks
     anything, each = _compiled()
     if anything.search(clean) is None:
         return []
-    found: list[tuple[int, int, int, str]] = []
+    found: list[tuple[int, Span]] = []
     for rank, (pattern, compiled) in enumerate(each):
         for match in compiled.finditer(clean):
             start, end = match.span(compiled.groups)
             if pattern.check is None or pattern.check(clean, start, end):
-                found.append((start, -end, rank, pattern.kind))
-    return _apart(found)
+                found.append((rank, Span(pattern.kind, start, end)))
+    return found
 
 
 def _apart(found: list[tuple[int, int, int, str]]) -> list[Span]:

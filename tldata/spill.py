@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from xxhash import xxh3_64_intdigest
@@ -100,7 +100,14 @@ def n_partitions(sizes: Iterable[int]) -> int:
     return min(max(-(-sum(sizes) // PARTITION), 1), MAX_PARTITIONS)
 
 
-def set_aside(spill: Spill, reader: Format, source: int, line: int, raw: bytes | dict) -> None:
+def set_aside(
+    spill: Spill,
+    reader: Format,
+    source: int,
+    line: int,
+    raw: bytes | dict,
+    scrub: Callable[[Any], Any] | None = None,
+) -> None:
     """Put the rows of one record aside for their groups.
 
     Args:
@@ -108,16 +115,19 @@ def set_aside(spill: Spill, reader: Format, source: int, line: int, raw: bytes |
         reader: a format with ``rows``.
         source, line: the record's place; rows without a key of their own belong to their file's group.
         raw: the record.
+        scrub: what takes secrets out of it before anything of it reaches the disk.
 
     Raises:
         Skip, RecordError: the record holds no row, or is no JSON.
     """
     assert reader.rows is not None
     record = raw if isinstance(raw, dict) else loads(raw)[0]
+    if scrub is not None:
+        raw, record = b"", scrub(record)
     rows = list(reader.rows(record))
     if not rows:
         raise RecordError("the record holds no row")
     for piece, (key, row) in enumerate(rows):
-        text = raw if isinstance(raw, bytes) and row is record else dumps(row).encode("utf-8", "replace")
+        text = raw if raw and isinstance(raw, bytes) and row is record else dumps(row).encode("utf-8", "replace")
         owner = f"key {key}" if key else f"record {source} {line}" if key is None else f"file {source}"
         spill.add(Row(f"{reader.name}\0{owner}", line, piece, len(rows), text))

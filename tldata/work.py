@@ -25,12 +25,15 @@ from tldata.errors import RecordError
 from tldata.formats import get_format
 from tldata.formats.base import Format, ReadOptions, Skip
 from tldata.formats.others import what_it_is
+from tldata.jsontext import dumps
 from tldata.record import Trajectory
+from tldata.scrub import Scrubber, Scrubbing
 from tldata.sources import Source
 from tldata.spill import Spill, n_partitions, set_aside
 from tldata.tables import PREFIXES, Tables, raw_text
 from tldata.tools import load_tools
 
+MAX_REJECT = 1 << 20  # characters of a rejected record that are kept
 COMPRESSION = {"compression": "zstd", "compression_level": 1}
 
 
@@ -49,6 +52,7 @@ class Plan:
     tools: str | None = None  # file of declarations for trajectories that have none
     keep_prefixes: bool = False
     partitions: int = 0  # into how many the rows of groups are divided
+    scrubbing: Scrubbing | None = None  # what becomes of secrets before anything is written; None: they stay
 
 
 @dataclass(slots=True)
@@ -64,12 +68,13 @@ class Counts:
     skipped: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
+    scrubbed: Counter[str] = field(default_factory=Counter)  # values replaced, by kind
 
     def to_json(self) -> dict[str, Any]:
         plain = {
             name: getattr(self, name) for name in ("inputs", "trajectories", "calls", "orphans", "merged", "several")
         }
-        return plain | {name: dict(getattr(self, name)) for name in ("skipped", "rejected", "repaired")}
+        return plain | {name: dict(getattr(self, name)) for name in ("skipped", "rejected", "repaired", "scrubbed")}
 
     def add(self, other: dict[str, Any]) -> None:
         for name, value in other.items():
@@ -103,6 +108,9 @@ def start_worker(plan: Plan, parent: int | None = None) -> None:
     _STATE["plan"] = plan
     _STATE["tools"] = None if plan.tools is None else load_tools(plan.tools)
     _STATE["classifier"] = Classifier(plan.rules)
+    scrubber = _STATE["scrubber"] = None if plan.scrubbing is None else Scrubber(plan.scrubbing)
+    if scrubber is not None:
+        _STATE["tools"] = scrubber.value(_STATE["tools"])
 
 
 def part_state() -> tuple[Plan, Classifier, list[Any] | None]:
@@ -137,21 +145,24 @@ def _do_block(block: Block) -> tuple[str, dict[str, Any]]:
     plan: Plan = _STATE["plan"]
     source = plan.sources[block.source]
     tables, counts = Tables(), Counts()
+    scrubber: Scrubber | None = _STATE["scrubber"]
+    if scrubber is not None:
+        scrubber.counts = counts.scrubbed
     format_name = plan.formats[block.source]
     reader = None if format_name is None else get_format(format_name)
     if block.problem is not None:
-        rest = raw_text(block.data or b"")
+        rest = reject_text(block.data or b"", scrubber)
         counts.inputs += 1
         counts.rejected[block.problem] += 1
         tables.add_reject(source.name, block.first, block.problem, rest)
     elif reader is not None and reader.rows is not None:
         spill = Spill(plan.partitions)
         for line, raw in records(block, source):
-            _set_aside(tables, counts, spill, reader, source, block.source, line, raw)
+            _set_aside(tables, counts, spill, reader, source, block.source, line, raw, scrubber)
         spill.write(plan.staging / "spilled" / f"{block_name(block)}.rows")
     else:
         for line, raw in records(block, source):
-            _do_record(tables, counts, plan.options, source, line, raw, reader, _STATE["tools"])
+            _do_record(tables, counts, plan.options, source, line, raw, reader, _STATE["tools"], scrubber)
     counts.orphans = tables.n_orphans
     classifier: Classifier = _STATE["classifier"]
     classifier.classify(tables)
@@ -175,11 +186,14 @@ def _do_record(
     raw: bytes | dict,
     reader: Format | None,
     supplied: list[Any] | None,
+    scrubber: Scrubber | None = None,
 ) -> None:
     """Count one record as exactly one of: source of trajectories, skipped by kind, rejected with a reason."""
     counts.inputs += 1
     try:
         record, repairs = parse(raw)
+        if scrubber is not None:
+            record = scrubber.value(record)
         if reader is None:
             other = what_it_is(record)
             raise RecordError(f"no known format{f': {other}' if other else ''}; found {describe(record)}")
@@ -201,8 +215,7 @@ def _do_record(
     else:
         add_found(tables, counts, source, line, found, repairs, reader.name if reader else "", supplied)
         return
-    counts.rejected[generic(reason)] += 1
-    tables.add_reject(source.name, line, reason, raw_text(raw))
+    _reject(tables, counts, source, line, reason, raw, scrubber)
 
 
 def _set_aside(
@@ -214,11 +227,12 @@ def _set_aside(
     place: int,
     line: int,
     raw: bytes | dict,
+    scrubber: Scrubber | None = None,
 ) -> None:
     """Count one record, and keep its rows for their groups; one without any is skipped by kind or rejected with a reason."""
     counts.inputs += 1
     try:
-        set_aside(spill, reader, place, line, raw)
+        set_aside(spill, reader, place, line, raw, None if scrubber is None else scrubber.value)
         return
     except Skip as skip:
         counts.skipped[skip.kind] += 1
@@ -229,8 +243,38 @@ def _set_aside(
         reason = "nested too deeply"
     except Exception as error:  # as in _do_record
         reason = f"the reader {reader.name} failed on it: {type(error).__name__}: {error}"
+    _reject(tables, counts, source, line, reason, raw, scrubber)
+
+
+def _reject(
+    tables: Tables,
+    counts: Counts,
+    source: Source,
+    line: int,
+    reason: str,
+    raw: bytes | dict,
+    scrubber: Scrubber | None,
+) -> None:
+    if scrubber is not None:
+        reason = scrubber.text(reason)
     counts.rejected[generic(reason)] += 1
-    tables.add_reject(source.name, line, reason, raw_text(raw))
+    tables.add_reject(source.name, line, reason, reject_text(raw, scrubber))
+
+
+def reject_text(raw: bytes | dict, scrubber: Scrubber | None) -> str:
+    """What ``rejects`` holds of a record: the beginning of it, without its secrets where they are to go."""
+    if scrubber is None:
+        return raw_text(raw)
+    try:
+        record = parse(raw)[0]
+        counted = dict(scrubber.counts)  # when it was read; not again
+        clean = scrubber.value(record)
+        scrubber.counts.clear()
+        scrubber.counts.update(counted)
+    except (RecordError, RecursionError):
+        text = raw_text(raw, MAX_REJECT + 65_536)  # what the cut divides is no longer known for what it is
+        return scrubber.text(text)[:MAX_REJECT]
+    return raw_text(raw) if clean is record else dumps(clean)[:MAX_REJECT]
 
 
 def add_found(

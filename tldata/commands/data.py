@@ -69,6 +69,16 @@ def annotate(
     shard: Annotated[
         str | None, typer.Option(help="i/n, from 0/n: only every nth block of the input; tldata merge joins them.")
     ] = None,
+    scrub: Annotated[
+        bool, typer.Option("--scrub", help="Replace keys, tokens, e-mails, phone numbers before anything is written.")
+    ] = False,
+    scrub_kinds: Annotated[
+        list[str] | None, typer.Option(help="With --scrub: what to replace, with commas (docs/privacy.md).")
+    ] = None,
+    scrub_key: Annotated[
+        Path | None,
+        typer.Option(help="With --scrub: key of the stand-ins [default: $TLDATA_SCRUB_KEY, else a new one]."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: one a core].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
@@ -96,6 +106,9 @@ def annotate(
             engine=engine,
             ray_address=ray_address,
             shard=shard,
+            scrub=scrub,
+            scrub_kinds=scrub_kinds or None,
+            scrub_key=scrub_key,
             workers=workers,
             progress=progress,
         )
