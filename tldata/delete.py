@@ -216,7 +216,7 @@ def _write(
         for column in ABOUT_IDS:
             _drop_rows(staging / folder.name, column, ids)
     at = now()
-    _log_ids(data.path, staging, gone, at)
+    _log_ids(data.path, staging, gone, bad, at)
     manifest = _manifest(data, staging, found, bad, gone, where, rejects, at)
     own = {"digest": manifest["digest"], "path": data.path.name}
     for name in data.token_sets:
@@ -261,15 +261,12 @@ def _drop_rejects(folder: Path, bad: pa.Table) -> None:
                 rewrite(part, table.take(kept["place"].combine_chunks()))
 
 
-def _log_ids(dataset: Path, staging: Path, gone: pa.Table, at: str) -> None:
+def _log_ids(dataset: Path, staging: Path, gone: pa.Table, bad: pa.Table, at: str) -> None:
     """Add the hashes of what was deleted to the table ``deleted``: enough to recognise it, nothing to read."""
+    ids = [*gone["trajectory_id"].to_pylist(), *(f"{row['source']}:{row['source_line']}" for row in bad.to_pylist())]
+    contents = [*gone["content_hash"].to_pylist(), *bad["raw"].to_pylist()]
     table = pa.table(
-        [
-            [sha256(identity) for identity in gone["trajectory_id"].to_pylist()],
-            [sha256(content or "") for content in gone["content_hash"].to_pylist()],
-            [at] * gone.num_rows,
-        ],
-        schema=DELETED,
+        [[sha256(one) for one in ids], [sha256(one or "") for one in contents], [at] * len(ids)], schema=DELETED
     )
     before = [pq.read_table(file) for file in sorted((dataset / "deleted").glob("*.parquet"))]
     (staging / "deleted").mkdir(exist_ok=True)

@@ -7,45 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tldata
-from tests.records import TOOLS, annotated, answers, asks, call, one_call, user, write_jsonl
+from tests.curate.common import assert_same, conversation, rows
+from tests.records import annotated, one_call, write_jsonl
 from tldata.dataset import Dataset
 from tldata.errors import UsageError
 from tldata.merge import merge
 from tldata.schema import TABLES
-
-ORDER = {
-    "trajectories": "trajectory_id",
-    "messages": "trajectory_id, turn",
-    "calls": "trajectory_id, turn, call_index",
-    "toolsets": "toolset_id, position",
-    "rejects": "source, source_line, reason",
-    "merged": "source, source_line, trajectory_id",
-}
-
-
-def rows(data: Dataset, table: str, *, ordered: bool = False):
-    return data.sql(f"FROM {table}" + ("" if ordered else f" ORDER BY {ORDER[table]}")).to_pylist()
-
-
-def assert_same(one: Dataset, other: Dataset, *, ordered: bool = False) -> None:
-    for table in TABLES:
-        assert rows(one, table, ordered=ordered) == rows(other, table, ordered=ordered), table
-    assert one.manifest["digest"] == other.manifest["digest"]
-    assert one.manifest["counts"] == other.manifest["counts"]
-
-
-def conversation(*turns: str, system: str | None = None, tools: bool = True) -> dict:
-    """A trajectory of plain turns: ``u:`` user, ``a:`` answer, ``c:`` a call of forecast and what it gave."""
-    messages = [] if system is None else [{"role": "system", "content": system}]
-    for turn in turns:
-        kind, _, text = turn.partition(":")
-        if kind == "u":
-            messages.append(user(text))
-        elif kind == "a":
-            messages.append({"role": "assistant", "content": text})
-        else:
-            messages += [asks(call("forecast", {"city": text})), answers(f"{text} 21C")]
-    return {"messages": messages, **({"tools": TOOLS} if tools else {})}
 
 
 def test_two_datasets_make_the_one_that_both_sources_together_give(tmp_path):

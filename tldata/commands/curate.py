@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tldata.commands import rules
+
+if TYPE_CHECKING:
+    from tldata.update import Update
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder, as annotate wrote it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -15,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(merge)
     app.command()(delete)
     app.command()(log)
+    rules.app.command("apply")(apply_rules)
 
 
 def merge(
@@ -120,3 +126,59 @@ def log(
         console().print(render_lineage(found))
     if not found.ok:
         raise typer.Exit(1)
+
+
+def apply_rules(
+    dataset: DatasetArgument,
+    rules: rules.RulesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a dataset's calls anew by these rules, without reading the raw sources; labels stay.
+
+    Example: tldata rules apply demo.tldata --rules mine.toml
+    """
+    from tldata.jsontext import dumps
+    from tldata.rejudge import apply_rules as run
+
+    done = run(dataset, rules)
+    if as_json:
+        typer.echo(dumps(done.to_json()))
+        return
+    typer.echo(f"{done.path}: {done.n_changed:,} of {done.n_calls:,} calls change their category")
+    for name in done.stale:
+        typer.echo(f"  token set {name} is stale now: tokenize again")
+
+
+TO_UPDATE = (
+    "format",
+    "branches",
+    "prefixes",
+    "tools",
+    "rules",
+    "labels",
+    "corrections",
+    "scrub_key",
+    "max_bad",
+    "workers",
+)
+
+
+def update_dataset(context: typer.Context, raw: list[str], output: str | None) -> Update:
+    """``annotate --update``: options that were not given are those of the dataset."""
+    from tldata.console import annotate_progress
+    from tldata.errors import UsageError
+    from tldata.update import update
+
+    given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
+    if not context.params["update"]:
+        raise UsageError("--prune goes with --update", hint="tldata annotate --update --prune RAW -o DATASET")
+    if output is None:
+        raise UsageError("--update needs the dataset", hint="tldata annotate --update RAW -o DATASET")
+    odd = sorted(given - {*TO_UPDATE, "raw", "output", "update", "prune", "as_json"})
+    if odd:
+        raise UsageError(
+            f"--{odd[0].replace('_', '-')} does not go with --update", hint="annotate --overwrite reads all"
+        )
+    options = {name: context.params[name] for name in TO_UPDATE if name in given}
+    with annotate_progress(quiet=context.params["as_json"]) as progress:
+        return update(raw, output, prune=context.params["prune"], progress=progress, **options)

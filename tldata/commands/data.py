@@ -43,6 +43,7 @@ def demo(
 
 
 def annotate(
+    context: typer.Context,
     raw: Annotated[list[str], typer.Argument(help="Files, folders, quoted glob patterns, URLs, or - for stdin.")],
     output: Annotated[
         str | None, typer.Option("-o", "--output", help="Dataset folder, or a URL [default: RAW.tldata].")
@@ -62,6 +63,13 @@ def annotate(
     ] = None,
     max_bad: Annotated[float, typer.Option(help="Share of rejected records above which the exit status is 1.")] = 0.05,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished dataset.")] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Read only sources that are new or changed since; other options as it was made."),
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="With --update: take out the sources that are not named.")
+    ] = False,
     engine: Annotated[str, typer.Option(help="local: the cores of this machine; ray: a Ray cluster's.")] = "local",
     ray_address: Annotated[
         str | None, typer.Option(help="Ray cluster [default: $RAY_ADDRESS, else one of this machine for this run].")
@@ -86,12 +94,14 @@ def annotate(
 
     Example: tldata annotate demo.jsonl
     """
+    from tldata.commands.curate import update_dataset
     from tldata.console import annotate_progress, console, overview_table
     from tldata.engine import annotate as run
     from tldata.jsontext import dumps
 
+    done = update_dataset(context, raw, output) if update or prune else None
     with annotate_progress(quiet=as_json) as progress:
-        summary = run(
+        summary = done or run(
             raw,
             output,
             format=format,
