@@ -38,6 +38,7 @@ from tldata.work import Counts, Plan, block_name, describe, do_block, partitions
 
 SAMPLE = 50  # records looked at to find a file's format
 SMALL = 8 << 20  # bytes below which starting worker processes costs more than it gives
+SMALLEST_BLOCK, LARGEST_BLOCK = 2 << 20, 16 << 20  # bytes
 Task = TypeVar("Task")  # a block, or the number of a partition of groups
 TABLE_FOLDERS = (
     "trajectories",
@@ -180,7 +181,7 @@ def annotate(
             )
         if any(source.url and seen_by_one_process(source.url) for source in sources):
             workers = 1
-        size = min(max(sum(map(_unpacked, sources)) // 16, 2 << 20), 16 << 20)
+        size = min(max(sum(map(_unpacked, sources)) // 16, SMALLEST_BLOCK), LARGEST_BLOCK)
         _prepare(plan, rule_digest, size, mine)
         book = _Booking(plan, progress)
         if engine == "ray":
@@ -330,14 +331,16 @@ def _prepare(plan: Plan, rule_digest: str, size: int, shard: tuple[int, int] | N
     wanted = orjson.dumps({"plan": hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()})
     state = plan.staging / "plan.json"
     if not (state.is_file() and state.read_bytes() == wanted):
+        state.unlink(missing_ok=True)  # first: what is removed now is nobody's finished work from here on
         for leftover in plan.staging.glob("*"):  # of another plan, or an old dataset whose removal was cut short
             if leftover.is_dir():
                 shutil.rmtree(leftover)
             elif leftover.name != STDIN:
                 leftover.unlink()
-        for folder in TABLE_FOLDERS:
-            (plan.staging / folder).mkdir(parents=True)
+        plan.staging.mkdir(parents=True, exist_ok=True)
         write_atomically(state, wanted)
+    for folder in TABLE_FOLDERS:  # a run that was killed while it swapped its dataset in has lost some
+        (plan.staging / folder).mkdir(exist_ok=True)
     for leftover in plan.staging.glob("*/*.tmp"):
         leftover.unlink()
 
