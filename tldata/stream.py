@@ -71,13 +71,15 @@ class _Grouped:
 def is_aligned(path: Path, table: str) -> bool:
     """Whether every part of a table holds rows of the trajectories part of the same name only, so that parts can be read in pairs."""
     for part in (path / table).glob("*.parquet"):
-        ids = pc.unique(pq.read_table(part, columns=["trajectory_id"])["trajectory_id"])
+        ids = pc.unique(pq.read_table(part, columns=["trajectory_id"])["trajectory_id"].cast(pa.string()))
         own = path / "trajectories" / part.name
         if len(ids) and not own.is_file():
             return False
         if (
             len(ids)
-            and not pc.all(pc.is_in(ids, pq.read_table(own, columns=["trajectory_id"])["trajectory_id"])).as_py()
+            and not pc.all(
+                pc.is_in(ids, pq.read_table(own, columns=["trajectory_id"])["trajectory_id"].cast(pa.string()))
+            ).as_py()
         ):
             return False
     return True

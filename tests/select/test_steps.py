@@ -4,7 +4,11 @@ import copy
 import json
 from collections import Counter
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
 import tldata
@@ -12,6 +16,8 @@ from tests.records import annotated, answers, asks, call, one_call, user, write_
 from tests.select.planted import plant
 from tldata.errors import DatasetError, InputError, UsageError
 from tldata.select import select
+from tldata.select.contamination import _Index
+from tldata.select.evaluation import questions_of
 
 LONG = (
     "Please tell me what the weather in {} will be like over the coming three days, because we want to go hiking there"
@@ -266,6 +272,7 @@ def test_a_dataset_that_is_in_the_way_is_refused(tmp_path):
         {"at_most": 3},
         {"sample": 0},
         {"threshold": 0},
+        {"dropped": "rest.csv"},
         {"overlap": 1.5},
         {"split": "train=0.5,test=0.4"},
         {"split": "train"},
@@ -283,7 +290,6 @@ def test_options_that_do_not_go_together_are_usage_errors(tmp_path, options):
 
 
 def test_tables_that_somebody_rewrote_are_selected_from_too(tmp_path):
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     data = annotated(tmp_path, [forecast(f"City{i}") for i in range(6)] + [forecast("City1")], prefixes="keep")
@@ -306,3 +312,79 @@ def test_a_copy_does_not_change_with_what_it_was_copied_from(tmp_path):
     made = data.select(tmp_path / "out", dedup="exact")
     annotated(tmp_path, records[:1], overwrite=True)
     assert ids(made.path) == ["raw:1", "raw:2"]
+
+
+def test_tables_written_with_other_string_types_and_without_hashes_are_read(tmp_path):
+    import polars
+
+    data = annotated(tmp_path, [forecast("Rome"), forecast("Oslo"), forecast("Rome")])
+    for table in ("messages", "trajectories"):
+        part = next((data.path / table).glob("*.parquet"))
+        frame = polars.read_parquet(part)
+        if table == "trajectories":
+            frame = frame.with_columns(content_hash=polars.lit(None, polars.String))
+        frame.write_parquet(part)
+    made = data.select(tmp_path / "out", dedup="exact", split="a=0.5,b=0.5", split_by="trajectory")
+    assert made.n_trajectories == 3  # no hash: nothing says that they are equal
+    assert data.select(tmp_path / "near", dedup="near").n_trajectories == 2
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_contamination_agrees_with_counting_runs_by_hand(data):
+    words = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=14).map(" ".join)
+    questions = data.draw(st.lists(words.filter(bool), min_size=1, max_size=8))
+    texts = data.draw(st.lists(words, min_size=1, max_size=6))
+    overlap = data.draw(st.sampled_from([0.1, 0.5, 0.7, 1.0]))
+    owner = np.array(sorted(data.draw(st.lists(st.integers(0, 3), min_size=len(texts), max_size=len(texts)))), np.int64)
+
+    def runs(text: str) -> set:
+        found = text.split()
+        return {tuple(found[i : i + 3]) for i in range(len(found) - 2)}
+
+    wanted = {}
+    for row in set(owner.tolist()):
+        own = [text for text, of in zip(texts, owner.tolist(), strict=True) if of == row]
+        held = set().union(*map(runs, own))
+        scores = []
+        for place, question in enumerate(questions):
+            shared = len(runs(question) & held)
+            if runs(question) and shared >= overlap * len(runs(question)) - 1e-9 and shared:
+                scores.append((-shared, place))
+            elif not runs(question) and question in own:
+                scores.append((0, place))
+        if scores:
+            wanted[row] = min(scores)
+    row, question, shared = _Index(questions, 3, overlap).find(pa.array(texts, pa.string()), owner)
+    found = {r: (-s, q) for r, q, s in zip(row.tolist(), question.tolist(), shared.tolist(), strict=True)}
+    assert found == wanted
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["query", "role", "content", "messages", "from", "value", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60)
+@given(JSON)
+def test_any_json_gives_texts_or_none_and_never_fails(record):
+    assert all(isinstance(text, str) for text in questions_of(record))
+
+
+def test_only_what_users_say_is_a_question():
+    chat = [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "u"}]}]
+    assert list(questions_of({"messages": [*chat, {"role": "assistant", "content": "a"}]})) == ["u"]
+    assert list(questions_of({"dialogue": [{"role": "User", "text": "u"}, {"role": "AI", "text": "a"}]})) == ["u"]
+    assert list(questions_of({"Instructions": "['one', \"it's two\"]", "Golden_Answers": "['x']"})) == [
+        "one",
+        "it's two",
+    ]
+    assert list(questions_of({"query": "q", "tools": [{"query": "no"}], "answer": {"text": "no"}})) == ["q"]
+    assert list(questions_of("plain")) == ["plain"]

@@ -17,11 +17,12 @@ _NULL, _ROLE, _NAME, _REASONING, _CONTENT, _TOOL, _ARGUMENTS, _PLACE, _TOOLSET =
 
 def drop_exact_duplicates(rows: Rows) -> None:
     """Of trajectories with equal tools and messages (content_hash; call ids do not count) keep the first id."""
-    alive = rows.indices()
+    hashes = rows.array("content_hash")
+    alive = np.flatnonzero(rows.alive & hashes.is_valid().to_numpy(zero_copy_only=False))
     ids = rows.ids.take(pa.array(alive))
     order = pc.rank(ids, tiebreaker="first").to_numpy()
     ranked = alive[np.argsort(order, kind="stable")]
-    codes = rows.array("content_hash").dictionary_encode().indices.to_numpy(zero_copy_only=False)[ranked]
+    codes = hashes.take(pa.array(ranked)).dictionary_encode().indices.to_numpy()
     _, first, place = np.unique(codes, return_index=True, return_inverse=True)
     kept = ranked[first[place]]
     gone = np.flatnonzero(kept != ranked)

@@ -59,6 +59,7 @@ NO_QUESTIONS = frozenset(
     ]
 )
 USERS = frozenset({"user", "human"})
+SAID = ("content", "value", "text", "utterance", "message")
 BEGIN = re.compile(r"\s*\bBegin!\s*\Z")  # what ToolBench and RoTBench put after a question
 HINT = "a JSON or JSON lines file with query, question, instruction, prompt or messages; or a .txt file, one question a line"
 
@@ -135,10 +136,11 @@ def questions_of(record: Any) -> Iterator[str]:
         elif isinstance(value, list):
             waiting.extend((key, item) for item in reversed(value))
         elif isinstance(value, dict):
-            role = value.get("role", value.get("from"))
-            if isinstance(role, str) and ("content" in value or "value" in value):
+            role = value.get("role", value.get("from", value.get("speaker")))
+            said = next((value[k] for k in SAID if k in value), None)
+            if isinstance(role, str) and said is not None:
                 if role.lower() in USERS:
-                    waiting.append(("text", value.get("content", value.get("value"))))
+                    waiting.append(("text", said))
                 continue
             named = [(str(k).lower(), v) for k, v in value.items()]
             waiting.extend((k, v) for k, v in reversed(named) if k not in NO_QUESTIONS)

@@ -27,6 +27,7 @@ from tldata.select.where import drop_where_not
 from tldata.select.write import staged, write_rows
 
 PLACE = "{split}"  # in the output's name: a dataset for each split
+NO_LINES = (".csv", ".tsv", ".txt", ".parquet", ".zst")
 LINES = (".jsonl", ".json", ".gz")  # of a file of dropped trajectories; any other name is a dataset folder
 
 
@@ -116,6 +117,10 @@ def select(
     splits = None if split is None else read_splits(split, split_by)
     targets = _targets(out, [] if splits is None else [name for name, _ in splits.shares])
     spare = None if dropped is None else Path(dropped)
+    if spare is not None and spare.suffix in NO_LINES:
+        raise UsageError(
+            f"--dropped {spare}: trajectories are written as JSON lines or as a dataset", hint="--dropped FILE.jsonl"
+        )
     rest = spare if spare is not None and not spare.name.endswith(LINES) else None
     _refuse_parent(data, [*targets.values(), *([rest] if rest else [])])
     files = [decontaminate] if isinstance(decontaminate, str | Path) else list(decontaminate or [])
@@ -190,7 +195,9 @@ def _check_options(
 def _targets(out: str | Path, splits: list[str]) -> dict[str, Path]:
     """The folders to write, by split; one of no name where all go into one."""
     if PLACE not in str(out):
-        return {"": Path(out)}
+        return {
+            "": Path(out) if Path(out).name not in ("", "..") else Path(out).resolve()
+        }  # "." has no name of its own
     if not splits:
         raise UsageError(f"{out}: {PLACE} in the output's name needs --split", hint="--split train=0.9,test=0.1")
     return {name: Path(str(out).replace(PLACE, name)) for name in splits}

@@ -59,7 +59,7 @@ class Rows:
         tables = []
         for part in self.parts:
             path = data.path / "trajectories" / part
-            tables.append(pq.read_table(path, columns=list(COLUMNS)))
+            tables.append(_as_declared("trajectories", pq.read_table(path, columns=list(COLUMNS))))
         self.table = pa.concat_tables(tables).combine_chunks()
         self.starts: I64 = np.cumsum([0, *(table.num_rows for table in tables)], dtype=np.int64)
         self.alive: Bool = np.ones(len(self), bool)
@@ -149,11 +149,18 @@ class Rows:
         if self.is_aligned(table):
             path = self.data.path / table / part
             if path.is_file():
-                return pq.read_table(path, columns=names)
+                return _as_declared(table, pq.read_table(path, columns=names))
             empty = schema.TABLES[table].empty_table()
             return empty if names is None else empty.select(names)
         order = "turn, call_index" if table == "calls" else "turn"
         trajectories = f"{glob_of(self.data.path)}/trajectories/{escape(part)}"
         chosen = "*" if names is None else ", ".join(names)
         query = f"SELECT {chosen} FROM {table} SEMI JOIN read_parquet($1) USING (trajectory_id) ORDER BY trajectory_id, {order}"
-        return self.data.sql(query, [trajectories])
+        return _as_declared(table, self.data.sql(query, [trajectories]))
+
+
+def _as_declared(name: str, table: pa.Table) -> pa.Table:
+    """A table with the column types of the schema, whatever kind of string the program used that wrote it."""
+    columns = schema.TABLES[name]
+    fields = [columns.field(f.name) if f.name in columns.names else f for f in table.schema]
+    return table.cast(pa.schema(fields))

@@ -120,11 +120,9 @@ def _links(rows: Rows, splits: Splits, folder: Path, threshold: float) -> list[t
 
 
 def _equal(rows: Rows, values: pa.Array) -> tuple[I64, I64]:
-    """Links between rows of equal values; null equals null."""
-    alive = rows.indices()
-    codes = (
-        values.take(pa.array(alive)).dictionary_encode(null_encoding="encode").indices.to_numpy(zero_copy_only=False)
-    )
+    """Links between rows of equal values; null equals nothing."""
+    alive = np.flatnonzero(rows.alive & values.is_valid().to_numpy(zero_copy_only=False))
+    codes = values.take(pa.array(alive)).dictionary_encode().indices.to_numpy()
     _, first, place = np.unique(codes, return_index=True, return_inverse=True)
     return alive, alive[first[place]]
 
