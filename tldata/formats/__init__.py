@@ -30,6 +30,7 @@ from tldata.formats import (
     openhands,
     openhands_events,
     openinference,
+    query_response,
     responses,
     rotbench,
     sharegpt,
@@ -79,6 +80,7 @@ FORMATS: tuple[Format, ...] = (
     codex.FORMAT,
     langchain.FORMAT,
     exchange.FORMAT,
+    query_response.FORMAT,
     genai.FORMAT,
     openinference.FORMAT,
 )

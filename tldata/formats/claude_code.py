@@ -15,6 +15,7 @@ _SPOKEN = frozenset({"user", "assistant"})
 _LINKS = frozenset(
     {"uuid", "parentUuid", "logicalParentUuid", "sessionId", "type", "message", "isSidechain", "toolUseResult"}
 )
+MAX_BRANCHES = 1000  # that ``branches`` all tells of one session: each repeats what it shares with the others
 _OF_SESSION = ("cwd", "gitBranch", "version", "userType", "entrypoint")
 
 
@@ -46,11 +47,16 @@ def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:
             group.skipped[lines[uuid]] = "line told again later"
         lines[uuid] = place
     chains: dict[str, list[int]] = {}
+    names: dict[int, str] = {}
     for place in sorted(lines.values()):
-        chains.setdefault(_chain(group.rows, lines, place), []).append(place)
+        names[place] = _chain(group.rows, lines, place, names)
+        chains.setdefault(names[place], []).append(place)
     found = []
     for name, places in chains.items():
-        for path in _paths(group.rows, lines, places, options.branches):
+        paths = _paths(group.rows, lines, places, options.branches)
+        told = {place for path in paths for place in path}
+        group.skipped.update({place: "line that was taken back" for place in places if place not in told})
+        for path in paths:
             if (trajectory := _told(group, path)) is not None:
                 if name:
                     trajectory.metadata["sidechain"] = name
@@ -61,21 +67,17 @@ def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:
     return found
 
 
-def _chain(rows: list[Any], lines: dict[str, int], place: int) -> str:
-    """Which conversation a line belongs to: empty for the main one, else the agent's id or its first line's."""
+def _chain(rows: list[Any], lines: dict[str, int], place: int, names: dict[int, str]) -> str:
+    """Which conversation a line belongs to: empty for the main one, else the agent's id, or its first line's."""
     line = rows[place]
     if not line.get("isSidechain"):
         return ""
     agent = scalar_text(line.get("agentId"))
     if agent:
         return agent
-    seen = {place}
-    while (parent := lines.get(scalar_text(rows[place].get("parentUuid")) or "")) is not None:
-        if parent in seen or not rows[parent].get("isSidechain"):
-            break
-        seen.add(parent)
-        place = parent
-    return scalar_text(rows[place].get("uuid")) or f"line {place}"
+    parent = lines.get(scalar_text(line.get("parentUuid")) or "")
+    above = "" if parent is None else names.get(parent, "")
+    return above or scalar_text(line.get("uuid")) or f"line {place}"
 
 
 def _paths(rows: list[Any], lines: dict[str, int], places: list[int], branches: str) -> list[list[int]]:
@@ -99,32 +101,23 @@ def _paths(rows: list[Any], lines: dict[str, int], places: list[int], branches: 
     lost = {place for group in rivals.values() for place in group[:-1]}
     if not lost:
         return [places]
-    under: dict[int, frozenset[int]] = {}  # place -> lost turns above it, itself included
+    under: dict[int, int | None] = {}  # place -> the nearest lost turn above it, itself included
     for place in places:
         parent = parents[place]
-        above_it = under.get(parent, frozenset()) if parent is not None else frozenset()
-        under[place] = above_it | {place} if place in lost else above_it
-    paths = [[place for place in places if not under[place]]]
-    if branches == "all":
-        for turn in sorted(lost):
-            wanted = under[turn]
-            gone_on = {other for other in rivals[parents[turn]] if other != turn}
-            paths.append([place for place in places if _on_branch(place, turn, parents, under, wanted, gone_on)])
+        under[place] = place if place in lost else under.get(parent) if parent is not None else None
+    paths = [[place for place in places if under[place] is None]]
+    if branches != "all":
+        return paths
+    if len(lost) > MAX_BRANCHES:
+        raise RecordError(f"a session of more than {MAX_BRANCHES} branches")
+    for turn in sorted(lost):
+        seen_from: set[int | None] = {None, turn}  # the lost turns on the way to this one
+        parent = parents[turn]
+        while parent is not None and (nearest := under[parent]) is not None:
+            seen_from.add(nearest)
+            parent = parents[nearest]
+        paths.append([p for p in places if (under[p] in seen_from if p < turn else under[p] == turn)])
     return paths
-
-
-def _on_branch(
-    place: int,
-    turn: int,
-    parents: dict[int, int | None],
-    under: dict[int, frozenset[int]],
-    wanted: frozenset[int],
-    others: set[int],
-) -> bool:
-    """Whether a line stands on the branch that a lost turn began: above it, or below it without a further lost turn."""
-    if place >= turn:
-        return under[place] == wanted
-    return under[place] <= wanted and place not in others
 
 
 def _opens_turn(line: dict[str, Any]) -> bool:
@@ -244,6 +237,6 @@ FORMAT = Format(
         "The lines of a session (`sessionId`) make one trajectory; lines of one answer (`message.id`) one message. Tools are not stored (give "
         "them with `--tools`). `is_error` of a result is the error flag. Sidechains, the agents that a session starts, are trajectories of "
         "their own whose messages are not trainable. Of a conversation that was taken back and gone on from an earlier message the last "
-        "branch counts, all with `--branches all`. Lines of other types are skipped and counted by type."
+        "branch counts, all with `--branches all`; lines that were taken back and lines of other types are skipped and counted by type."
     ),
 )

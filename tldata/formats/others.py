@@ -15,6 +15,7 @@ KINDS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"tool_name", "feedback", "category"}), "a labelled feedback (tldata rules test reads it)"),
     (frozenset({"feedback", "gold"}), "a labelled feedback (tldata rules test reads it)"),
     (frozenset({"feedback", "category"}), "a labelled feedback (tldata rules test reads it)"),
+    (frozenset({"id", "timestamp", "session_id", "input", "output"}), "a trace of Langfuse without its observations (export these)"),
     (frozenset({"schema_version", "digest", "counts"}), "the manifest of a tldata dataset (tldata sql, show and view read the dataset)"),
     (frozenset({"type", "function"}), "a tool's declaration (annotate --tools reads it)"),
     (frozenset({"name", "parameters"}), "a tool's declaration (annotate --tools reads it)"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tldata.errors import RecordError
 from tldata.formats.dialects import tool_name
-from tldata.pairing import pair
+from tldata.pairing import Pair, pair
 from tldata.record import Call, Message, Trajectory
 
 
@@ -72,35 +73,30 @@ def _threads(models: list[Step]) -> list[list[Message]]:
 def _finished(messages: list[Message], tools: list[Step]) -> list[Message]:
     """Put the tools' flags onto the feedback, and their feedback after a call that ends the telling."""
     pairs = pair(messages)
+    by_id: dict[str | None, deque[Pair]] = {}
+    by_name: dict[str | None, deque[Pair]] = {}
+    for made in pairs:
+        by_id.setdefault(made.call.call_id, deque()).append(made)
+        by_name.setdefault(made.call.name, deque()).append(made)
     taken: set[int] = set()
     added: list[Message] = []
     last = max((made.turn for made in pairs), default=-1)
     for step in tools:
         assert step.call is not None and step.feedback is not None
-        for by_id in (True, False):
-            made = next(
-                (
-                    (place, one)
-                    for place, one in enumerate(pairs)
-                    if place not in taken
-                    and (
-                        one.call.call_id == step.call.call_id is not None
-                        if by_id
-                        else one.call.name == step.call.name and (None in (one.call.call_id, step.call.call_id))
-                    )
-                ),
-                None,
-            )
-            if made is None:
-                continue
-            place, one = made
-            taken.add(place)
-            if one.feedback_turn is not None:
-                _take_flag(messages[one.feedback_turn], step.feedback)
-            elif one.turn == last:
-                step.feedback.tool_call_id = one.call.call_id
-                added.append(step.feedback)
-            break
+        wanted = step.call.call_id
+        queue = by_id.get(wanted, deque()) if wanted is not None else deque()
+        queue = queue or by_name.get(step.call.name, deque())
+        while queue and id(queue[0]) in taken:
+            queue.popleft()
+        if not queue or (wanted is not None and queue[0].call.call_id not in (None, wanted)):
+            continue  # another conversation's, or one that no model asked for
+        made = queue.popleft()
+        taken.add(id(made))
+        if made.feedback_turn is not None:
+            _take_flag(messages[made.feedback_turn], step.feedback)
+        elif made.turn == last:
+            step.feedback.tool_call_id = made.call.call_id
+            added.append(step.feedback)
     return [*messages, *added]
 
 
@@ -115,10 +111,12 @@ def _in_order(steps: list[Step]) -> list[Message]:
     """The turns one by one. A tool's step that no call asked for tells its call too."""
     messages: list[Message] = []
     open_calls: list[Call] = []
+    told: set[Any] = set()
     for step in steps:
         if step.call is None:
-            messages += [message for message in step.given if message not in messages]
-            messages += step.said
+            for message in [*(m for m in step.given if _key(m) not in told), *step.said]:
+                told.add(_key(message))
+                messages.append(message)
             open_calls += [call for message in step.said for call in message.calls]
             continue
         assert step.feedback is not None
@@ -136,3 +134,9 @@ def _in_order(steps: list[Step]) -> list[Message]:
         step.feedback.name = step.feedback.name or asked.name
         messages.append(step.feedback)
     return messages
+
+
+def _key(message: Message) -> tuple[Any, ...]:
+    """What makes two messages the same one told twice."""
+    calls = tuple((call.name, call.arguments, call.call_id) for call in message.calls)
+    return (message.role, message.content, message.reasoning, message.name, message.tool_call_id, calls)
