@@ -18,7 +18,7 @@ import orjson
 
 from tldata import __version__
 from tldata.errors import DatasetError
-from tldata.tokenize.cut import Part, table_bytes, table_files, tables_in_order
+from tldata.tokenize.cut import Part, table_files, table_rows, tables_in_order
 from tldata.tokenize.encode import Encoder
 from tldata.tokenize.load import TOOLSETS_IN_MEMORY, has_undeclared, inferred_names, spool_toolsets
 from tldata.tokenize.render import ChatTemplate
@@ -147,6 +147,9 @@ def begin(
         known = _first(state, {"plan": digest, "moment": template.moment.isoformat()})
         if known["plan"] != digest:
             raise DatasetError(f"{staging}: another run has just begun it with other options", hint="another --name")
+    if alone:
+        for leftover in staging.glob("*/*.tmp"):  # half of a part, of a run that was killed
+            leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
     tables, parts = tables_in_order(dataset, staging / "work" / "tables")
     plan = Plan(
         dataset.absolute(), tables.absolute(), staging.absolute(), tuple(parts), Template(template.name, template.source, variables),
@@ -154,7 +157,7 @@ def begin(
     )  # fmt: skip
     if tools is None and has_undeclared(dataset):
         write_whole(plan.work / "inferred.json", orjson.dumps(inferred_names(dataset)))
-    if table_bytes(dataset, "toolsets") > TOOLSETS_IN_MEMORY and not plan.toolsets.is_file():
+    if table_rows(dataset, "toolsets") > TOOLSETS_IN_MEMORY and not plan.toolsets.is_file():
         spool_toolsets(dataset, plan.toolsets)
     return plan
 
