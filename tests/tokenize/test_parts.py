@@ -128,6 +128,27 @@ def test_many_parts_hold_the_rows_of_one_part_in_the_same_order_under_the_same_d
     assert rejects[0] == rejects[1] and len(rejects[0]) == 5  # trajectories 6, 13, 20, 27, 34 have no assistant
 
 
+def test_declarations_that_stay_on_disk_give_the_same_rows(dataset, tiny, many_parts, monkeypatch):
+    memory = tokenize(dataset, tiny, name="memory", workers=1)
+    monkeypatch.setattr(plan, "TOOLSETS_IN_MEMORY", 0)
+    made = make_plan(dataset, tiny, "disk")
+    assert made.toolsets.is_file()
+    disk = tokenize(dataset, tiny, name="disk", workers=1)
+    assert read_rows(memory.path) == read_rows(disk.path)
+
+
+def test_the_size_of_parts_follows_the_length_of_texts_and_of_declarations(tmp_path, monkeypatch):
+    monkeypatch.setattr(cut, "SMALL", 0)
+    monkeypatch.setattr(cut, "SMALLEST", 10_000)
+    monkeypatch.setattr(cut, "LARGEST", 10_000)
+    short = record([{"role": "user", "content": "q"}, {"role": "assistant", "content": "a" * 999}], [])
+    verbose = {**tool("f"), "function": {**tool("f")["function"], "description": "d" * 1_900}}
+    declared = record(short["messages"], [verbose])
+    few = write_dataset(tmp_path / "few", [short] * 40)  # 40 x 1,000 characters
+    many = write_dataset(tmp_path / "many", [declared] * 40)  # 40 x 3,000 characters
+    assert len(cut.cut(few)) == 4 and len(cut.cut(many)) == 10  # each part is closed by the one that passes 10,000
+
+
 def test_a_plan_can_be_pickled_and_a_part_done_twice_or_elsewhere_is_the_same(dataset, tiny, many_parts):
     made = make_plan(dataset, tiny)
     assert pickle.loads(pickle.dumps(made)) == made

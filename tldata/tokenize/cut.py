@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from tldata.errors import DatasetError
 from tldata.sqlfiles import glob_of
 
-SMALL = 16 << 20  # bytes of messages and declarations below which the whole is one part
+SMALL = 16 << 20  # bytes of text below which the whole is one part
 SMALLEST, LARGEST = 1 << 20, 4 << 20  # bytes of a part otherwise
+SAMPLED_FILES, SAMPLED_ROWS = 8, 256
 COPIED = ("trajectories", "messages", "calls")
 
 
@@ -49,7 +50,7 @@ def cut(path: Path, tables: Path | None = None) -> list[Part] | None:
     """The parts of a dataset; None where messages or calls do not stand in the order of the trajectories.
 
     The cut depends on the data alone, not on the machine, so that every run of the same data has the same parts. The size
-    of a trajectory is taken from the mean size of a message and of a tool set.
+    of a trajectory is taken from the mean size of a message and of a tool set, and those from some rows of each file.
 
     Args:
         path: the dataset.
@@ -59,9 +60,10 @@ def cut(path: Path, tables: Path | None = None) -> list[Part] | None:
     trajectories = _runs(table_files(root, "trajectories"))
     messages = _runs(table_files(root, "messages"))
     calls = _runs(table_files(root, "calls"))
-    per_message = table_bytes(path, "messages") / max(table_rows(path, "messages"), 1)
-    per_toolset = table_bytes(path, "toolsets") / max(_toolsets(path), 1)
-    total = table_bytes(path, "messages") + per_toolset * table_rows(path, "trajectories")
+    per_message = _length(path, "messages", ("content", "reasoning"))
+    per_toolset = _length(path, "toolsets", ("description", "parameters"))
+    per_toolset *= table_rows(path, "toolsets") / max(_toolsets(path), 1)
+    total = per_message * table_rows(path, "messages") + per_toolset * table_rows(path, "trajectories")
     size = total + 1 if total < SMALL else min(max(total / 64, SMALLEST), LARGEST)
     parts: list[Part] = []
     at = begun = (0, 0, 0)  # rows of the three tables: so far; where the part began
@@ -112,10 +114,18 @@ def table_rows(path: Path, table: str) -> int:
     return sum(pq.read_metadata(file).num_rows for file in table_files(path, table))
 
 
-def table_bytes(path: Path, table: str) -> int:
-    """About how many bytes a table takes in memory."""
-    files = [pq.read_metadata(file) for file in table_files(path, table)]
-    return sum(file.row_group(i).total_byte_size for file in files for i in range(file.num_row_groups))
+def _length(path: Path, table: str, columns: tuple[str, ...]) -> float:
+    """Mean bytes of some text columns in a row, from the first rows of a few files."""
+    files = table_files(path, table)
+    length = rows = 0
+    for file in files[:: max(1, len(files) // SAMPLED_FILES)]:
+        reader = pq.ParquetFile(file)
+        present = [column for column in columns if column in reader.schema_arrow.names]
+        batch = next(reader.iter_batches(SAMPLED_ROWS, columns=present), None) if present else None
+        if batch is not None:
+            rows += batch.num_rows
+            length += sum(pc.sum(pc.binary_length(column)).as_py() or 0 for column in batch.columns)
+    return length / max(rows, 1)
 
 
 def _toolsets(path: Path) -> int:

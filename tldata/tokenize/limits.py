@@ -64,7 +64,9 @@ class Watchdog:
             with self._lock:
                 if not self._thread:
                     idle += 1
-                    if idle >= IDLE_LOOKS:  # or every template ever made would keep a thread that wakes four times a second
+                    if (
+                        idle >= IDLE_LOOKS
+                    ):  # or every template ever made would keep a thread that wakes four times a second
                         self._clock = None
                         return
                     continue

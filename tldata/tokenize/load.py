@@ -20,7 +20,7 @@ BATCH_ROWS = 8192  # rows turned into Python objects at a time
 BATCH_CHARACTERS = 300_000  # of content in one batch of conversations: small, so that rendering and tokenising overlap
 BATCH_CONVERSATIONS = 32
 TOOLSETS_KEPT = 512  # as Python objects
-TOOLSETS_IN_MEMORY = 128 << 20  # bytes of declarations, unpacked; more are left on disk
+TOOLSETS_IN_MEMORY = 50_000  # declarations; more are left on disk
 
 TRAJECTORY_COLUMNS = ["trajectory_id", "source", "toolset_id"]
 MESSAGE_COLUMNS = ["trajectory_id", "turn", "role", "content", "reasoning", "name", "tool_call_id", "trainable"]
