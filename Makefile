@@ -7,7 +7,7 @@ PYTEST_ARGS ?= -n 2
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test soak check lint notebooks bench ablation ablation-more clean help
+.PHONY: test-exports demo test soak check lint notebooks bench ablation ablation-more clean help
 
 help:
 	@echo "make demo    set up, make sample data, annotate it, show what is in it"
@@ -17,6 +17,7 @@ help:
 	@echo "make soak    the tests that take minutes to hours"
 	@echo "make test-trl-newest, make test-verl    the plugin under the newest trl; the reward under verl"
 	@echo "make ablation    the paper's Table 5 in small (hours); make ablation-more: variants beyond it"
+	@echo "make test-exports  the loaders of LLaMA-Factory, ms-swift, axolotl and verl read the exports"
 	@echo "make bench   run the benchmarks (minutes); prints tables and JSON lines"
 
 $(VENV)/.core: pyproject.toml constraints.txt
@@ -69,6 +70,22 @@ test-verl: tests/verl/requirements.txt
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	.venv-verl/bin/python -m pytest tests/verl
 
+# The loaders of other trainers over the exports, each in an environment of its own (their pins contradict each other); --no-deps
+# and the few packages that their readers import. verl's runs with test-verl's environment.
+TRAINERS := llama-factory=llamafactory==0.9.5 ms-swift=ms-swift==4.6.0 axolotl=axolotl==0.19.0
+test-exports: $(VENV)/.all test-verl
+	for trainer in $(TRAINERS); do \
+		name=$${trainer%%=*}; \
+		env=.venv-export-$$name; \
+		test -x $$env/bin/python || $(PYTHON) -m venv $$env || exit 1; \
+		$$env/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) || exit 1; \
+		$$env/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' || exit 1; \
+		$$env/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/export/trainers/$$name.txt $${trainer#*=} || exit 1; \
+		$$env/bin/python -m pytest tests/export/trainers || exit 1; \
+	done
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check hypothesis
+	.venv-verl/bin/python -m pytest tests/export/trainers
+
 bench: $(VENV)/.all
 	for name in annotate tokenize sft reward score learning; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
@@ -80,4 +97,4 @@ ablation-more: $(VENV)/.all
 	$(BIN)/python -m benchmarks.ablation --more --seeds 1 -o ablation-results
 
 clean:
-	rm -rf $(VENV) .venv-trl-newest .venv-verl demo build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-trl-newest .venv-verl .venv-export-* demo build dist .mypy_cache .ruff_cache .hypothesis
