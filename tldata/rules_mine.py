@@ -121,13 +121,29 @@ def mine(
     return sorted(found, key=lambda t: (t.kind != "message", -t.n_calls, t.template))
 
 
+def unseen(known: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]], *, examples: int = 3) -> list[Template]:
+    """The templates of ``rows`` that no row of ``known`` has, messages and data.
+
+    Args:
+        known, rows: feedback as ``mine`` counts it: text, category, rule_id, tool_name, n.
+        examples: texts kept of each template.
+    """
+    miner = _Miner(examples)
+    for row in known:
+        miner.add(row)
+    n_known = len(miner.clusters)
+    for row in rows:
+        miner.add(row)
+    return templates_of(miner.clusters[n_known:])
+
+
 class _Miner:
     """Clusters that grow: a message joins the cluster with which it has most words in common, in order, or begins its own."""
 
     def __init__(self, examples: int) -> None:
         self._keep = examples
         self._by_key: dict[tuple[str, ...], _Cluster] = {}
-        self._clusters: list[_Cluster] = []
+        self.clusters: list[_Cluster] = []
         self._with_word: dict[str, list[int]] = {}
         self._rest: dict[str, _Cluster] = {}
 
@@ -150,11 +166,11 @@ class _Miner:
             cluster.examples.append(row["text"])
 
     def _alone(self, words: list[str], kind: str) -> _Cluster:
-        if len(self._clusters) >= MAX_CLUSTERS:
+        if len(self.clusters) >= MAX_CLUSTERS:
             words = [f"(further {kind}s)"]
             return self._rest.setdefault(kind, _Cluster(words, kind))
         cluster = _Cluster(words, kind)
-        self._clusters.append(cluster)
+        self.clusters.append(cluster)
         return cluster
 
     def _join(self, words: list[str]) -> _Cluster:
@@ -163,7 +179,7 @@ class _Miner:
         shared = Counter(number for word in constants for number in self._with_word.get(word, ()))
         best: tuple[float, int, list[str]] | None = None
         for number, common in shared.most_common(20):
-            theirs = self._clusters[number].words
+            theirs = self.clusters[number].words
             size = max(_weight(words), _weight(theirs))
             if common < ALIKE * size - 1e-9:
                 continue
@@ -173,34 +189,39 @@ class _Miner:
                 best = (share, number, merged)
         if best is None:
             cluster = self._alone(words, "message")
-            if self._clusters and self._clusters[-1] is cluster:
+            if self.clusters and self.clusters[-1] is cluster:
                 for word in constants:
-                    self._with_word.setdefault(word, []).append(len(self._clusters) - 1)
+                    self._with_word.setdefault(word, []).append(len(self.clusters) - 1)
             return cluster
-        cluster = self._clusters[best[1]]
+        cluster = self.clusters[best[1]]
         cluster.words = best[2]
         return cluster
 
     def templates(self) -> list[Template]:
-        found = []
-        for cluster in [*self._clusters, *self._rest.values()]:
-            (category, rule), _ = cluster.categories.most_common(1)[0]
-            where = cluster.wheres.most_common(1)[0][0]
-            found.append(
-                Template(
-                    template=text_of(cluster.words),
-                    kind=cluster.kind,
-                    n_calls=cluster.n_calls,
-                    n_texts=cluster.n_texts,
-                    category=category,
-                    rule_id=rule,
-                    where=where,
-                    pattern=pattern_of(cluster.words) if cluster.kind == "message" else None,
-                    tools=[name for name, _ in cluster.tools.most_common(5)],
-                    examples=cluster.examples,
-                )
+        return templates_of([*self.clusters, *self._rest.values()])
+
+
+def templates_of(clusters: Iterable[_Cluster]) -> list[Template]:
+    """What clusters have come to."""
+    found = []
+    for cluster in clusters:
+        (category, rule), _ = cluster.categories.most_common(1)[0]
+        where = cluster.wheres.most_common(1)[0][0]
+        found.append(
+            Template(
+                template=text_of(cluster.words),
+                kind=cluster.kind,
+                n_calls=cluster.n_calls,
+                n_texts=cluster.n_texts,
+                category=category,
+                rule_id=rule,
+                where=where,
+                pattern=pattern_of(cluster.words) if cluster.kind == "message" else None,
+                tools=[name for name, _ in cluster.tools.most_common(5)],
+                examples=cluster.examples,
             )
-        return found
+        )
+    return found
 
 
 def message_of(text: str) -> tuple[str, str, str]:

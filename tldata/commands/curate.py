@@ -19,6 +19,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 def register(app: typer.Typer) -> None:
     app.command()(merge)
     app.command()(delete)
+    app.command()(check)
+    app.command()(diff)
     app.command()(log)
     rules.app.command("apply")(apply_rules)
 
@@ -182,3 +184,67 @@ def update_dataset(context: typer.Context, raw: list[str], output: str | None) -
     options = {name: context.params[name] for name in TO_UPDATE if name in given}
     with annotate_progress(quiet=context.params["as_json"]) as progress:
         return update(raw, output, prune=context.params["prune"], progress=progress, **options)
+
+
+def check(
+    dataset: DatasetArgument,
+    expect: Annotated[
+        Path | None, typer.Option(help="What is expected, TOML or JSON (docs/data-under-control.md).")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(help="A dataset whose tools and schemas are expected.")] = None,
+    write_expect: Annotated[
+        Path | None, typer.Option(help="Freeze what the dataset is like into this file (TOML, or .json).")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML, too.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that a dataset holds together and is what is expected of it; the exit status is 1 where it is not.
+
+    Example: tldata check demo.tldata --write-expect expect.toml
+    """
+    from tldata import expect as expectations
+    from tldata.console import console
+    from tldata.dataset import open_dataset
+    from tldata.jsontext import dumps
+
+    data = open_dataset(dataset)
+    wanted = None if expect is None else expectations.read_expectations(expect)
+    found = expectations.check(data, wanted, reference=None if reference is None else open_dataset(reference))
+    if write_expect is not None:
+        expectations.write_expectations(expectations.freeze(data), write_expect)
+    if junit is not None:
+        junit.write_text(expectations.junit(found, str(dataset)), encoding="utf-8")
+    if as_json:
+        typer.echo(dumps(expectations.to_json(found, str(dataset))))
+    else:
+        console().print(expectations.render(found))
+        if write_expect is not None:
+            typer.echo(f"expectations: {write_expect}")
+    if not all(one.ok for one in found):
+        raise typer.Exit(1)
+
+
+def diff(
+    a: Annotated[Path, typer.Argument(help="The dataset to compare with.")],
+    b: Annotated[Path, typer.Argument(help="The dataset that is compared.")],
+    every: Annotated[
+        bool, typer.Option("--all", help="Print every share, not only those that differ beyond chance.")
+    ] = False,
+    min_calls: Annotated[int, typer.Option(min=1, help="Leave out new wordings seen in fewer calls.")] = 2,
+    limit: Annotated[int, typer.Option(min=1, help="Names and wordings to print.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two datasets: shares with intervals, new and vanished tools, changed schemas, new wordings of feedback.
+
+    Example: tldata diff old.tldata new.tldata
+    """
+    from tldata import dataset_diff
+    from tldata.console import console
+    from tldata.dataset import open_dataset
+    from tldata.jsontext import dumps
+
+    found = dataset_diff.diff(open_dataset(a), open_dataset(b), min_calls=min_calls)
+    if as_json:
+        typer.echo(dumps(found.to_json()))
+    else:
+        console().print(dataset_diff.render(found, every=every, limit=limit))

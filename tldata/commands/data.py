@@ -143,6 +143,9 @@ def annotate(
             screen.print(f"  repaired {n:,}: {what}", markup=False)
         if counts["n_orphan_feedbacks"]:
             screen.print(f"  {counts['n_orphan_feedbacks']:,} feedback messages answer no call")
+        if summary.scrubbed:
+            kinds = ", ".join(f"{kind} {n:,}" for kind, n in summary.scrubbed.items())
+            screen.print(f"  replaced by stand-ins: {kinds}", markup=False)
         for note in summary.notes:
             screen.print(f"  {note}", markup=False)
         screen.print(f"dataset: {summary.path}", markup=False)

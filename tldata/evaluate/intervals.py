@@ -20,8 +20,8 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(k: int, n: int) -> Interval | None:
-    """The Wilson score interval of k of n, as shares; None for n = 0.
+def wilson(k: float, n: float) -> Interval | None:
+    """The Wilson score interval of k of n, as shares; None for n = 0. Both may be effective numbers, which are no integers.
 
     Source: Wilson (1927), z = 1.959964.
 
