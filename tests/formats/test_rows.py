@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import tldata
@@ -167,6 +170,25 @@ def test_a_sidechain_is_a_trajectory_of_its_own_that_is_not_trained_on() -> None
     assert [message.trainable for message in side.messages] == [False] * 3
     assert (pairs(side), side.metadata["sidechain"]) == ([("f", "{}", "r")], "x")
     assert (main.branch, side.branch) == (0, 1)
+
+
+def test_the_stream_of_the_sdk_is_read_without_links() -> None:
+    def said(role: str, content: Any, parent: str | None = None) -> dict[str, Any]:
+        message = {"role": role, "content": content}
+        return {"type": role, "message": message, "parent_tool_use_id": parent, "session_id": "s"}
+
+    stream = [
+        {"type": "system", "subtype": "init", "session_id": "s", "tools": ["Task"]},
+        said("assistant", use("1", "Task")),
+        said("user", "do it", "1"),
+        said("assistant", [{"type": "text", "text": "x"}], "1"),
+        said("user", result("1", "done")),
+        {"type": "result", "subtype": "success", "session_id": "s"},
+    ]
+    assert detect(stream).best is get_format("claude-code")
+    main, side = read_all("claude-code", stream)
+    assert pairs(main) == [("Task", "{}", "done")]
+    assert [(m.content, m.trainable) for m in side.messages] == [("do it", False), ("x", False)]
 
 
 def test_what_was_taken_back_is_left_out_unless_all_branches_are_asked_for() -> None:
@@ -448,6 +470,23 @@ def test_langsmith_runs_as_text_nested_or_of_a_graph_are_read() -> None:
     graph = {**root, "trace_id": "r1", "inputs": {"messages": state[:1]}, "outputs": {"messages": state}}
     assert pairs(read("langsmith", graph)) == [("f", "{}", "ok")]
     assert len(read("langsmith", graph).messages) == 3
+
+
+def test_runs_of_a_parquet_export_are_read_with_columns_of_text_and_times(tmp_path: Path) -> None:
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    rows = [
+        {**run, **{key: json.dumps(run.get(key)) for key in ("inputs", "outputs", "extra")}, "error": run.get("error"),
+         "status": run.get("status"), "start_time": start}
+        for run in example("langsmith")
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "runs.parquet", row_group_size=1)
+    tldata.annotate(tmp_path / "runs.parquet", tmp_path / "out")
+    data = tldata.open(tmp_path / "out")
+    (call,) = data.sql("SELECT tool_name, feedback, native_error FROM calls").to_pylist()
+    assert tuple(call.values()) == ("weather", "ValueError('x')", True)
+    (trajectory,) = data.sql("SELECT created_at, source_line, model FROM trajectories").to_pylist()
+    assert trajectory["created_at"].startswith("2025-01-01T00:00:00")
+    assert (trajectory["source_line"], trajectory["model"]) == (1, "m")
 
 
 def test_langfuse_rows_of_a_trace_are_told_as_its_own_export_is(tmp_path: Path) -> None:

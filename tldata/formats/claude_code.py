@@ -70,14 +70,19 @@ def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:
 def _chain(rows: list[Any], lines: dict[str, int], place: int, names: dict[int, str]) -> str:
     """Which conversation a line belongs to: empty for the main one, else the agent's id, or its first line's."""
     line = rows[place]
-    if not line.get("isSidechain"):
+    if not _aside(line):
         return ""
-    agent = scalar_text(line.get("agentId"))
+    agent = scalar_text(line.get("agentId")) or scalar_text(line.get("parent_tool_use_id"))
     if agent:
         return agent
     parent = lines.get(scalar_text(line.get("parentUuid")) or "")
     above = "" if parent is None else names.get(parent, "")
     return above or scalar_text(line.get("uuid")) or f"line {place}"
+
+
+def _aside(line: dict[str, Any]) -> bool:
+    """Whether a line is an agent's that the session started; the SDK's stream names the call that started it."""
+    return bool(line.get("isSidechain")) or scalar_text(line.get("parent_tool_use_id")) is not None
 
 
 def _paths(rows: list[Any], lines: dict[str, int], places: list[int], branches: str) -> list[list[int]]:
@@ -149,7 +154,7 @@ def _told(group: Group, places: list[int]) -> Trajectory | None:
             continue
         spoken.append(line)
         for message in made:
-            message.trainable = not line.get("isSidechain")
+            message.trainable = not _aside(line)
         if made and extra:
             made[0].extra = {**(made[0].extra or {}), **extra}
         if (

@@ -31,6 +31,23 @@ What holds for all of them:
   `$tldata` how messages and tools stood in the record, `$message` a whole message whose keys look like ours.
 """
 
+GROUPS = """\
+## Rows that make a trajectory together
+
+In {names} a trajectory is many rows: the spans of a trace, the lines of a session or of a file.
+
+- Rows belong together by their trace's or session's id, wherever they stand: far apart in a file, and in all files of one run (rotated logs,
+  parts of an export). Rows without an id belong to their file. A record may hold rows of several groups (OTLP's batches).
+- A group stands where its first row stands (`source`, `source_line`); the others are merged into it and counted as `n_merged`, skipped by
+  kind (a span told again by a later export, a line of another type), or rejected with a reason. Every record is counted once; of one whose rows
+  fare differently, the first of source, merged, rejected, skipped holds. The table `merged` names the trajectory that a row went into.
+- Rows are set aside on disk while the files are read, then assembled some 32 MB at a time, in all processes; a group of more than 256 MB is rejected.
+  The temporary files stand in the folder beside the dataset and go when it is done. A run that was killed goes on where it was.
+- Trajectories that one group gives beside its first (an agent's helpers, branches) have ids that end in their number.
+- Rows of one group cannot be read by several runs, so `--shard` is refused for these formats.
+
+"""
+
 EXPORT = """\
 ## Back to OpenAI: `tldata export --to openai`
 
@@ -53,6 +70,8 @@ def markdown() -> str:
     for row in FORMATS:
         example = json.dumps(json.loads(row.example), ensure_ascii=False, indent=1)
         lines += ["", f"## {row.name}", "", f"{row.title}. {row.notes}", "", "```json", example, "```"]
+    names = [f"`{row.name}`" for row in FORMATS if row.rows is not None]
+    lines += ["", GROUPS.format(names=", ".join(names[:-1]) + " and " + names[-1]).rstrip("\n")]
     lines += ["", EXPORT + "| what | then |", "|---|---|"]
     lines += [f"| {what} | {then} |" for what, then in NOT_HELD.items()]
     return "\n".join(lines) + "\n"
