@@ -37,6 +37,7 @@ from tldata.tools import load_tools
 from tldata.work import Counts, Plan, block_name, describe, do_block, partitions, start_worker, write_atomically
 
 SAMPLE = 50  # records looked at to find a file's format
+CLEAR = 0.2  # mean score below which more of them are looked at
 SMALL = 8 << 20  # bytes below which starting worker processes costs more than it gives
 SMALLEST_BLOCK, LARGEST_BLOCK = 2 << 20, 16 << 20  # bytes
 Task = TypeVar("Task")  # a block, or the number of a partition of groups
@@ -290,20 +291,11 @@ def _detect(source: Source, forced: str | None) -> tuple[str | None, dict[str, f
     """Find a source's format from its first records, unless it is given; with the scores of the formats that fit at all."""
     if forced is not None:
         return forced, {}
-    sample: list[Any] = []
-    for block in cut(source, 0, 1 << 20):
-        if block.problem is not None:
-            continue
-        for _, raw in records(block, source):
-            try:
-                sample.append(parse(raw)[0])
-            except RecordError:
-                continue
-            if len(sample) >= SAMPLE:
-                break
-        if len(sample) >= SAMPLE or block.number >= 8:
+    for limit in (SAMPLE, 40 * SAMPLE):  # a trace's file may begin with many spans of a server
+        sample = _sample(source, limit)
+        found = detect(sample)
+        if len(sample) < limit or max(found.scores.values()) >= CLEAR:
             break
-    found = detect(sample)
     scores = {name: round(score, 3) for name, score in found.scores.items() if score > 0}
     if found.tie:
         ranked = sorted(scores.items(), key=lambda item: -item[1])
@@ -317,6 +309,22 @@ def _detect(source: Source, forced: str | None) -> tuple[str | None, dict[str, f
             f"{source.name}: holds no records; its first value is {describe(sample[0])}", hint="tldata formats"
         )
     return (None if found.best is None else found.best.name), scores
+
+
+def _sample(source: Source, limit: int) -> list[Any]:
+    """The first records of a source that can be parsed, ``limit`` of them at most."""
+    sample: list[Any] = []
+    for block in cut(source, 0, 1 << 20):
+        for _, raw in records(block, source) if block.problem is None else ():
+            try:
+                sample.append(parse(raw)[0])
+            except RecordError:
+                continue
+            if len(sample) >= limit:
+                return sample
+        if block.number >= 8:
+            break
+    return sample
 
 
 def _prepare(plan: Plan, rule_digest: str, size: int, shard: tuple[int, int] | None) -> None:

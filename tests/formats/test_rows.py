@@ -370,6 +370,18 @@ def test_otlp_batches_with_spans_of_several_traces_are_sorted_out(tmp_path: Path
     assert summary.skipped == {"span of no model or tool": 1}
 
 
+def test_a_file_that_begins_with_a_servers_spans_is_recognised_by_those_that_come_later(tmp_path: Path) -> None:
+    http = [
+        {"traceId": "t", "spanId": f"h{n}", "name": "GET /", "attributes": {"http.method": "GET"}} for n in range(120)
+    ]
+    rows = [*http, chat("a", 1, [part("user", "q")], [part("assistant", "a")])]
+    path = tmp_path / "raw.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    summary = tldata.annotate(path, tmp_path / "out")
+    assert summary.formats == {"otel-genai": 1}
+    assert summary.skipped == {"span of no model or tool": 120}
+
+
 def test_the_convention_before_with_numbered_keys_and_messages_as_events_are_read() -> None:
     flat = {
         "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "q", "gen_ai.completion.0.role": "assistant",

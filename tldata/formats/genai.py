@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tldata.errors import RecordError
@@ -120,12 +120,12 @@ def _tool(span: Span) -> Step:
 
 
 def score(record: Any) -> float:
-    """1 for a span of a model with messages, or of a tool; 0.9 for another span of the convention."""
+    """1 for a span of the convention, 0.1 for another one."""
     return spans_score(record, _wanted)
 
 
-def spans_score(record: Any, wanted: Any) -> float:
-    """1 where one of a record's first spans is of a kind, 0.2 where there are spans of a trace, 0 where there are none."""
+def spans_score(record: Any, wanted: Callable[[Span], bool], other: float = 0.1) -> float:
+    """1 where one of a record's first spans is of a kind, ``other`` where there are spans of a trace, 0 where there are none."""
     if not isinstance(record, (dict, list)):
         return 0.0
     best = 0.0
@@ -139,7 +139,7 @@ def spans_score(record: Any, wanted: Any) -> float:
             if wanted(span):
                 return 1.0
             if span.trace and span.identity and ("attributes" in raw or "tags" in raw):
-                best = 0.1
+                best = other
     except RecordError:
         return 0.0
     return best
