@@ -62,9 +62,10 @@ def mergeable(datasets: Sequence[Dataset]) -> tuple[list[str], dict[str, str]]:
     good: list[str] = []
     left: dict[str, str] = {}
     for name in sorted({name for data in datasets for name in data.token_sets}):
+        having = [data for data in filled if name in data.token_sets]
         without = [data.path.name for data in filled if name not in data.token_sets]
-        stale = [data.path.name for data in filled if name not in without and why_stale(data, name)]
-        made = {_made_with(data.path / "tokens" / name) for data in filled if name in data.token_sets}
+        stale = [data.path.name for data in having if why_stale(data, name)]
+        made = {_made_with(data.path / "tokens" / name) for data in having}
         if without:
             left[name] = f"{', '.join(without[:3])} has none of that name"
         elif stale:

@@ -40,7 +40,8 @@ def load_tokens(
         A memory-mapped ``datasets.Dataset``, or an ``IterableDataset`` when streaming; one row a training sequence.
 
     Raises:
-        DatasetError: no token set there, several, columns missing, or made with another tokenizer.
+        DatasetError: no token set there, several, columns missing, made with another tokenizer, or of content that the dataset
+            no longer has.
 
     >>> load_tokens("raw.tldata/tokens/qwen")["n_tokens"][0]  # doctest: +SKIP
     412
@@ -48,6 +49,7 @@ def load_tokens(
     files, folder = find_token_set(path)
     names = list(pq.read_schema(files[0]).names)
     check_columns(names, where="token")
+    check_parent(folder)
     if tokenizer is not None:
         check_tokenizer(folder, tokenizer)
     wanted = list(columns) if columns is not None else names
@@ -103,6 +105,24 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DatasetError(f"{file}: {error}") from None
     return manifest if isinstance(manifest, dict) else {}
+
+
+def check_parent(folder: Path) -> None:
+    """Refuse a token set in a dataset that has changed since: updated, judged by other rules, or annotated again.
+
+    Raises:
+        DatasetError: the dataset around it has another digest than the one that it was made of.
+    """
+    dataset = folder.resolve().parent.parent
+    if folder.resolve().parent.name != "tokens":
+        return
+    made_of = (read_manifest(folder).get("parent") or {}).get("digest")
+    now = read_manifest(dataset).get("digest")
+    if made_of and now and made_of != now:
+        raise DatasetError(
+            f"{folder} is stale: it was made of other content than {dataset.name} has now",
+            hint="tldata tokenize DATASET ... --overwrite    (tldata log DATASET tells what happened since)",
+        )
 
 
 def check_tokenizer(folder: Path, tokenizer: Any) -> None:

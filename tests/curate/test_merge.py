@@ -11,6 +11,7 @@ from tests.curate.common import assert_same, conversation, rows
 from tests.records import annotated, one_call, write_jsonl
 from tldata.dataset import Dataset
 from tldata.errors import UsageError
+from tldata.lineage import lineage
 from tldata.merge import merge
 from tldata.schema import TABLES
 
@@ -158,3 +159,38 @@ def test_datasets_without_trajectories_merge_too(tmp_path):
     done = merge([a, b], tmp_path / "m.tldata")
     assert done.counts["n_rejects"] == 2 and done.counts["n_trajectories"] == 0
     assert json.loads((done.path / "manifest.json").read_text())["counts"]["n_inputs"] == 2
+
+
+def test_token_sets_made_alike_are_merged_and_others_named(tmp_path):
+    from tests.curate.test_delete import token_set
+
+    raws = [write_jsonl(tmp_path / f"{n}.jsonl", [conversation(f"u:{n}", "c:X"), conversation("u:h", *more)])
+            for n, more in (("a", []), ("b", ["a:yes"]))]  # fmt: skip
+    paths = [tldata.annotate(raw).path for raw in raws]
+    for path in paths:
+        token_set(Dataset(path), "both")
+        token_set(Dataset(path), "old", digest="0" * 32)
+    token_set(Dataset(paths[0]), "only_a")
+    done = merge(paths, tmp_path / "m.tldata")
+    assert done.tokens == ["both"] and done.n_copies == 1
+    assert done.tokens_left == {"old": "stale in a.tldata, b.tldata", "only_a": "b.tldata has none of that name"}
+    data = Dataset(done.path)
+    # a:2 is the beginning of b:2, so its two rows go
+    ids = data.sql("SELECT trajectory_id, count(*) AS n FROM tokens_both GROUP BY 1 ORDER BY 1").to_pylist()
+    assert ids == [{"trajectory_id": i, "n": 2} for i in ("a:1", "b:1", "b:2")]
+    found = lineage(data, verify=True)
+    assert found.ok and not found.tokens[0]["stale"] and [p["now"] for p in found.parents] == ["as it was"] * 2
+
+
+def test_the_shards_of_a_run_make_the_run(tmp_path):
+    raw = tmp_path / "raw.jsonl"
+    text = "x" * 40_000
+    many = [conversation(f"u:{i % 100}", *(["c:R", "a:" + text] if i >= 100 else [])) for i in range(250)]
+    write_jsonl(raw, many)
+    shards = [tldata.annotate(raw, tmp_path / f"s{i}.tldata", shard=f"{i}/3").path for i in range(3)]
+    whole = Dataset(tldata.annotate(raw, tmp_path / "whole.tldata").path)
+    assert len({Dataset(path).manifest["digest"] for path in shards}) == 3
+    done = merge(shards, tmp_path / "m.tldata")
+    assert_same(Dataset(done.path), whole, ordered=True)
+    assert Dataset(done.path).manifest["sources"] == whole.manifest["sources"] and done.n_copies > 0
+    assert merge(shards[:2], tmp_path / "two.tldata").notes == ["shards not among them: 2/3"]

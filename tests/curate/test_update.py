@@ -204,6 +204,9 @@ def test_token_sets_of_an_updated_dataset_are_stale_and_are_not_trained_on(tmp_p
     touch(raw, [one_call("forecast", {"city": "Oslo"}, "21C")])
     assert update(raw, out).notes == ["token set t is stale now: tokenize again"]
     assert [one["stale"] for one in lineage(Dataset(out)).tokens] == [True]
+    plugin = pytest.importorskip("tltrain_plugin.data", exc_type=ImportError)
+    with pytest.raises(DatasetError, match="is stale"):
+        plugin.load_tokens(out)
 
 
 def test_what_cannot_be_updated_is_refused(tmp_path):
