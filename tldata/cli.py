@@ -8,7 +8,21 @@ import sys
 import typer
 
 from tldata import __version__
-from tldata.commands import collect, curate, data, evaluate, export, look, noise, report, rules, select, tokens, view
+from tldata.commands import (
+    collect,
+    curate,
+    data,
+    evaluate,
+    export,
+    look,
+    noise,
+    report,
+    rules,
+    scrub,
+    select,
+    tokens,
+    view,
+)
 from tldata.errors import TldataError
 
 app = typer.Typer(
@@ -45,6 +59,7 @@ app.add_typer(rules.app, name="rules")
 tokens.register(app)
 select.register(app)
 curate.register(app)
+scrub.register(app)
 export.register(app)
 collect.register(app)
 noise.register(app)

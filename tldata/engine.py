@@ -32,6 +32,7 @@ from tldata.processes import ENGINES, parse_shard, without_main
 from tldata.remote import is_url, refuse_finished, seen_by_one_process, staging_of, upload
 from tldata.scrub import Scrubber, Scrubbing, load_key, parse_kinds
 from tldata.scrub.keys import KEY_VARIABLE
+from tldata.scrub.warn import look, warning
 from tldata.sources import STDIN, Source, find_sources
 from tldata.tools import load_tools
 from tldata.work import Counts, Plan, block_name, describe, do_block, partitions, start_worker, write_atomically
@@ -227,6 +228,9 @@ def annotate(
             description = Scrubber(scrubbing).value(description)
         label_files = [path for path in (labels, corrections) if path is not None]
         summary = finish(plan, counts, description, labels=label_files or None, max_bad=max_bad)
+        summary.scrubbed = dict(counts.scrubbed.most_common())
+        if scrubbing is None and (note := warning(*look(staging), target.name if url is None else url)):
+            summary.notes.append(note)
         if url is None:
             swap_in(staging, target)
         else:

@@ -42,6 +42,7 @@ class Summary:
     skipped: dict[str, int]
     repaired: dict[str, int]
     notes: list[str] = field(default_factory=list)
+    scrubbed: dict[str, int] = field(default_factory=dict)  # places where a stand-in was put, by kind
     max_bad: float = 0.05
     seconds: float = 0.0
 
@@ -69,6 +70,7 @@ class Summary:
             "skipped": self.skipped,
             "repaired": self.repaired,
             "notes": self.notes,
+            "scrubbed": self.scrubbed,
             "seconds": round(self.seconds, 3),
         }
 

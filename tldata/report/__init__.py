@@ -16,6 +16,7 @@ from tldata.errors import UsageError
 from tldata.plots import ERROR, FAINT, FINE, INK, render
 from tldata.report.marking import Piece, pieces, visible
 from tldata.schema import CATEGORIES, NOT_ERRORS
+from tldata.scrub.warn import look, warning
 from tldata.secrets import find_secrets, mask
 from tldata.sqlfiles import list_sql, read_sql, summary_of
 from tldata.stats import run_stat
@@ -86,6 +87,7 @@ def render_report(data: Dataset, *, unmasked: bool = False, examples: int = 3) -
         name=visible(hide(data.path.resolve().name)),
         manifest=data.manifest,
         unmasked=unmasked,
+        secrets=warning(*look(data.path), visible(hide(data.path.name))),
         overview=table(overview),
         plots={
             "overview": plot("overview", overview),

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from tldata import schema
 from tldata.errors import DatasetError, TldataError, UsageError
+from tldata.scrub.warn import look, warning
 from tldata.view.filters import ANY_ERROR, Filters
 from tldata.view.library import Library, Opened, ReadingError
 from tldata.view.security import Guard, new_token, read_form
@@ -89,6 +90,7 @@ class Viewer:
         self.templates.globals.update(
             dataset=library.path.name, marked=marked, categories=schema.CATEGORIES, labels=LABELS, any_error=ANY_ERROR
         )
+        self.templates.globals["secrets"] = None  # known once ``warm`` has looked
 
     def warm(self) -> None:
         """Compile the templates and count the unfiltered facets, so that the first page is as fast as the others."""
@@ -97,6 +99,8 @@ class Viewer:
         self.library.conditions.start()
         opened = self.library.current(patience=60.0)
         opened.selections.facets(opened.selections.get(Filters()))
+        found, whole = look(self.library.path)
+        self.templates.globals["secrets"] = warning(found, whole, self.library.path.name)
 
     # ------------------------------------------------------------------------------------------------------ pages
 
