@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tldata.formats.shape import clean
+from tldata.formats.shape import is_unicode
 from tldata.jsontext import dumps
 from tldata.stream import Row, Whole
 from tldata.tokenize.conversation import openai_tools
@@ -20,6 +20,7 @@ _NOTES = frozenset(
     {"role", "content", "value", "weight", "loss", "loss_weight", "train", "trainable", "tool_calls", "function_call"}
 )
 _LONG_NUMBER = re.compile(r"\d{18}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 REASONS: dict[str, str] = {
     "arguments that are no JSON object": "the call stands in the message as text",
@@ -168,14 +169,19 @@ def object_of(text: str | None) -> dict[str, Any] | None:
         value = orjson.loads(text) if _LONG_NUMBER.search(text) is None else _slowly(text)
     except ValueError:
         try:
-            value = clean(_slowly(text))
+            value = _slowly(text)
         except (ValueError, RecursionError):
             return None
+    except RecursionError:
+        return None
     return value if isinstance(value, dict) else None
 
 
 def _slowly(text: str) -> Any:
-    return json.loads(text, strict=False, parse_constant=_refuse, parse_float=_finite)
+    """What orjson refuses or rounds: raw line breaks, numbers of any length; U+FFFD for half characters."""
+    value = json.loads(text, strict=False, parse_constant=_refuse, parse_float=_finite)
+    written = json.dumps(value, ensure_ascii=False)
+    return value if is_unicode(written) else json.loads(_SURROGATE.sub("\ufffd", written))
 
 
 def _refuse(constant: str) -> Any:
