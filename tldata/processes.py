@@ -36,6 +36,12 @@ def become_worker(parent: int) -> None:
     sys.meta_path.insert(0, _WithoutPandas())
 
 
+def trim_memory() -> None:
+    """Give back to the system what the C library keeps of freed memory: half of what reading a tokenizer takes, for one."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @contextmanager
 def without_main() -> Iterator[None]:
     """Hide the user's script while a process starts: a worker has no use for it, and one without a ``__main__`` guard would run again."""

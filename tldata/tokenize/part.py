@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from tldata.processes import trim_memory
 from tldata.tokenize.conversation import Conversation
 from tldata.tokenize.cut import Part
 from tldata.tokenize.encode import Encoded, Encoder, Untileable, Work, read_encoder
@@ -79,6 +80,8 @@ def tokenise_part(plan: Plan, part: str, *, progress: Callable[[int], None] | No
                     progress(batch.size)
     finally:
         gc.enable()
+        if not worker.overlap:
+            trim_memory()
     result = {
         "part": part,
         "size": size,
@@ -117,6 +120,8 @@ def start_worker(plan: Plan, encoder: Encoder | None = None, template: ChatTempl
         inferred=plan.inferred(),
     )
     worker = Worker(loader, preparer, encoder, RowMaker(preparer, encoder, plan.rows, Counts()), overlap)
+    if not overlap:
+        trim_memory()
     _STATE[plan.digest] = worker
     return worker
 

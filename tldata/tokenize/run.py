@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from tldata.errors import DatasetError
-from tldata.processes import become_worker, without_main
+from tldata.processes import become_worker, trim_memory, without_main
 from tldata.tokenize.encode import Encoder
 from tldata.tokenize.part import start_worker, stop_worker, tokenise_part
 from tldata.tokenize.plan import Plan
@@ -69,6 +69,7 @@ def _in_processes(
 ) -> Results:
     results: Results = {}
     encoder.save(plan.work)
+    trim_memory()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(plan, os.getpid())) as pool:
         try:
