@@ -19,7 +19,7 @@ from tldata.tokenize.cut import table_rows
 from tldata.tokenize.encode import Encoder, load_tokenizer
 from tldata.tokenize.load import excluded_categories
 from tldata.tokenize.masks import Weighting
-from tldata.tokenize.plan import begin, locked, remove
+from tldata.tokenize.plan import begin, close, locked, remove
 from tldata.tokenize.render import ChatTemplate
 from tldata.tokenize.rows import LAYOUTS, TRUNCATIONS, RowOptions
 from tldata.tokenize.run import Results, WorkerKilled, run_parts
@@ -174,6 +174,7 @@ def tokenize(
         }
         if mine is None:
             finish_set(plan.folder, results, manifest)
+            close(plan)
             swap_in(plan.folder, target)
             remove(plan)
     left = 0 if mine is None else sum(plan.done(part) is None for part in names)

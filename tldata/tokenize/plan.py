@@ -141,12 +141,13 @@ def begin(
                 f"{staging}: an unfinished token set of other options or data", hint="another --name, or remove it"
             )
         if alone:
+            state.unlink(missing_ok=True)  # first, so that a removal that is cut short leaves nothing to go on with
             shutil.rmtree(staging, ignore_errors=True)
-        (staging / "set").mkdir(parents=True, exist_ok=True)
-        (staging / "work").mkdir(exist_ok=True)
+        (staging / "work").mkdir(parents=True, exist_ok=True)
         known = _first(state, {"plan": digest, "moment": template.moment.isoformat()})
         if known["plan"] != digest:
             raise DatasetError(f"{staging}: another run has just begun it with other options", hint="another --name")
+    (staging / "set").mkdir(exist_ok=True)
     if alone:
         for leftover in staging.glob("*/*.tmp"):  # half of a part, of a run that was killed
             leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
@@ -160,6 +161,11 @@ def begin(
     if table_rows(dataset, "toolsets") > TOOLSETS_IN_MEMORY and not plan.toolsets.is_file():
         spool_toolsets(dataset, plan.toolsets)
     return plan
+
+
+def close(plan: Plan) -> None:
+    """Forget which parts are done, before the set goes to its place: what lies in the folder afterwards is the old set's."""
+    (plan.work / "plan.json").unlink()
 
 
 def remove(plan: Plan) -> None:
