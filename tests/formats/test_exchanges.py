@@ -58,6 +58,7 @@ CLAUDE = {
         ({"request": {"contents": [{"role": "user", "parts": [{"text": "Rome?"}]}]}, "response": GEMINI}, ["user", "assistant"]),
         ({"request_body": json.dumps({"messages": ASKED}), "response_body": json.dumps(CHOICES)}, ["user", "assistant"]),
         ({"request": {"url": "/v1", "body": {"messages": ASKED}}, "response": {"status_code": 200, "body": CHOICES}}, ["user", "assistant"]),
+        ({"inputs": {"messages": ASKED, "tools": TOOLS}, "output": CHOICES}, ["user", "assistant"]),
         ({"messages": ASKED, "tools": TOOLS, **CHOICES}, ["user", "assistant"]),
         ({"messages": ASKED, "response": ANSWER}, ["user", "assistant"]),
         ({"messages": ASKED, "response": BLOCKS, "tools": CLAUDE["tools"]}, ["user", "assistant"]),

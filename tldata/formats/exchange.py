@@ -23,6 +23,7 @@ _RESPONSES = (
     "output_message",
     "chosen_message",
 )
+_INPUTS, _OUTPUTS = ("inputs", "input"), ("output", "outputs")  # of logs that call the two so
 _BODIES = ("body", "json", "content", "data")
 _DEPTH = 3
 
@@ -53,7 +54,9 @@ def read(record: Any, options: ReadOptions) -> Iterable[Trajectory]:
         for key in ("messages", "input", "system", "tools", "functions", "contents", *_RESPONSES):
             metadata.pop(key, None)
     else:
-        metadata = {key: value for key, value in metadata.items() if key not in (*_REQUESTS, *_RESPONSES)}
+        metadata = {
+            key: value for key, value in metadata.items() if key not in (*_REQUESTS, *_RESPONSES, *_INPUTS, *_OUTPUTS)
+        }
         metadata["request"] = kept
     metadata["response"] = {
         key: value
@@ -90,7 +93,11 @@ def _sides(record: dict[str, Any]) -> tuple[dict[str, Any] | None, Any]:
     given = next((value for key in _REQUESTS if (value := _request(record.get(key))) is not None), None)
     if given is None:
         given = _request(record)
-    answer = next((parsed(record[key]) for key in _RESPONSES if record.get(key) is not None), None)
+    keys: tuple[str, ...] = _RESPONSES
+    if given is None and "run_type" not in record and "trace_id" not in record and "traceId" not in record:
+        given = next((value for key in _INPUTS if (value := _request(record.get(key))) is not None), None)
+        keys = _RESPONSES if given is None else (*_OUTPUTS, *_RESPONSES)
+    answer = next((parsed(record[key]) for key in keys if record.get(key) is not None), None)
     if isinstance(answer, list) and "choices" in record and answer is parsed(record["choices"]):
         answer = {"choices": answer}
     return given, _body(answer)

@@ -11,6 +11,8 @@ from tldata.formats.dialects import messages_of, parsed
 from tldata.formats.shape import as_tools, dump, found, kind, need_list, need_object, scalar_text, text_of
 from tldata.record import Message, Trajectory
 
+_MODELS = ("model", "provided_model_name", "providedModelName")
+
 
 def read(record: Any, options: ReadOptions) -> Iterable[Trajectory]:
     """The one trajectory of a trace.
@@ -44,7 +46,7 @@ def read(record: Any, options: ReadOptions) -> Iterable[Trajectory]:
             _tools(observations),
             source_id=scalar_text(trace.get("id")),
             created_at=scalar_text(trace.get("timestamp")),
-            model=next((text for each in generations if (text := scalar_text(each.get("model")))), None),
+            model=next((text for each in generations for key in _MODELS if (text := scalar_text(each.get(key)))), None),
             metadata=_metadata(record),
         )
     ]
