@@ -12,7 +12,7 @@ import pytest
 
 from tldata.errors import RecordError, UsageError
 from tldata.formats import FORMATS, ReadOptions, detect, get_format
-from tldata.formats.docs import markdown
+from tldata.formats.docs import KNOWN_AS, markdown
 
 NAMES = [row.name for row in FORMATS]
 EXAMPLES = {row.name: orjson.loads(row.example) for row in FORMATS}
@@ -163,6 +163,10 @@ def test_a_wrong_format_is_refused_with_the_keys_that_were_found() -> None:
         list(get_format("openai").read({"a": 1, "b": 2}, ReadOptions()))
     with pytest.raises(RecordError, match="message 0: role is missing; found from, value"):
         list(get_format("openai").read(PLAIN["sharegpt"], ReadOptions()))
+
+
+def test_what_people_have_names_readers_that_there_are() -> None:
+    assert set(KNOWN_AS.values()) <= set(NAMES)
 
 
 def test_the_page_about_formats_is_what_the_registry_gives() -> None:

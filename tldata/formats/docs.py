@@ -31,6 +31,41 @@ What holds for all of them:
   `$tldata` how messages and tools stood in the record, `$message` a whole message whose keys look like ours.
 """
 
+# Data and logs under the names that people know -> the reader.
+KNOWN_AS: dict[str, str] = {
+    "TRL, prime-rl, SkyRL, slime, LLaMA-Factory `openai`, ms-swift `messages`": "openai",
+    "Toucan-1.5M, ToolMind, legacy `functions` and `function_call`": "openai",
+    "OpenHands, native form (nebius SWE-rebench)": "openai",
+    "OpenHands, text form": "openhands",
+    "OpenHands, `trajectory.json`, `history` of evaluations, SDK events": "openhands-events",
+    "LLaMA-Factory ShareGPT, APIGen-MT, Glaive in ShareGPT": "sharegpt",
+    "LLaMA-Factory v1": "llama-factory",
+    "ms-swift `query`/`response`/`history`, Alpaca": "query-response",
+    "Hermes function calling, Qwen-template dumps, vLLM logs of text": "hermes",
+    "Glaive v2": "glaive",
+    "xLAM-60k, APIGen": "xlam",
+    "Claude Code sessions, `stream-json` of its SDK": "claude-code",
+    "Codex sessions": "codex",
+    "SWE-agent, mini-swe-agent": "swe-agent",
+    "Harbor": "atif",
+    "tau-bench": "tau-bench",
+    "tau2, whole files and single simulations": "tau2",
+    "Inspect `.eval` and `.json`": "inspect",
+    "OpenTelemetry (OTLP JSON, console exporter, Jaeger), OpenLLMetry, Pydantic AI": "otel-genai",
+    "Phoenix, OpenInference": "openinference",
+    "Langfuse, one trace": "langfuse",
+    "Langfuse, exported observations": "langfuse-rows",
+    "LangSmith, exported or nested runs": "langsmith",
+    "LangChain `dumps`, `messages_to_dict`, states of LangGraph": "langchain",
+    "Logs of proxies and gateways, batch results, LiteLLM, Helicone": "exchange",
+    "MCP, JSON-RPC of clients and servers": "mcp",
+    "ToolBench trees": "toolbench",
+    "ToolLLaMA training data": "toolllama",
+    "RoTBench, ToolEyes": "rotbench",
+    "API-Bank dialogues": "api-bank",
+    "ActionStudio": "action-studio",
+}
+
 GROUPS = """\
 ## Rows that make a trajectory together
 
@@ -67,6 +102,8 @@ def markdown() -> str:
     """
     lines = [INTRODUCTION, "| name | format |", "|---|---|"]
     lines += [f"| [`{row.name}`](#{row.name}) | {row.title} |" for row in FORMATS]
+    lines += ["", "| what you have | is read as |", "|---|---|"]
+    lines += [f"| {what} | [`{name}`](#{name}) |" for what, name in KNOWN_AS.items()]
     for row in FORMATS:
         example = json.dumps(json.loads(row.example), ensure_ascii=False, indent=1)
         lines += ["", f"## {row.name}", "", f"{row.title}. {row.notes}", "", "```json", example, "```"]
