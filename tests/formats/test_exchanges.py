@@ -1,4 +1,4 @@
-"""Requests with responses, LangChain messages, single tau2 simulations, and query-response rows; their variants, worked by hand."""
+"""Requests with responses, LangChain messages, single tau2 simulations, query-response rows, mini-swe-agent; their variants, worked by hand."""
 
 from __future__ import annotations
 
@@ -146,3 +146,26 @@ def test_query_response_and_history_are_turns() -> None:
     assert calls(trajectory) == [("weather", '{"city":"Rome"}')]
     alpaca = {"instruction": "Add.", "input": "1, 2", "output": "3"}
     assert turns(read("query-response", alpaca)) == [("user", "Add.\n1, 2"), ("assistant", "3")]
+
+
+def test_a_fence_of_bash_is_a_call_and_its_return_code_the_flag() -> None:
+    record = example("mini-swe-agent")
+    two = {"role": "assistant", "content": "```bash\na\n```\n```bash\nb\n```"}
+    record["messages"] += [two, {"role": "user", "content": "EXACTLY ONE action"}]
+    trajectory = read("mini-swe-agent", record)
+    assert calls(trajectory) == [("bash", '{"command":"ls x"}')]
+    assert [message.role for message in trajectory.messages] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+    ]
+    feedback = trajectory.messages[3]
+    assert (feedback.native_error, feedback.native_error_code, feedback.native_error_source) == (
+        True,
+        "2",
+        "returncode",
+    )
+    assert (trajectory.model, trajectory.outcome, trajectory.agent_version) == ("m", "Submitted", "1.9.0")

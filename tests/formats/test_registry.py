@@ -93,6 +93,7 @@ def test_an_example_shows_messages_and_a_call_and_its_tools(name: str) -> None:
         "api-bank",
         "claude-code",
         "openhands-events",
+        "mini-swe-agent",
         "codex",
     ):  # which do not store them
         assert trajectory.tools

@@ -169,6 +169,8 @@ def score(record: Any) -> float:
         return 0.3  # ActionStudio: its reader takes the instruction too
     if "task_id" in record and ("termination_reason" in record or "reward_info" in record):
         return 0.3  # tau2: its reader tells the user's calls from the agent's
+    if str(record.get("trajectory_format"))[:40].startswith("mini-swe-agent"):
+        return 0.3  # commands stand in the text
     if key == "messages" and any(isinstance(record.get(name), (list, dict)) for name in _ANSWERS):
         return 0.5  # a request with its response: that reader takes the answer too
     messages = record[key]
