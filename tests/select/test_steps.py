@@ -15,6 +15,7 @@ import tldata
 from tests.records import annotated, answers, asks, call, one_call, user, write_jsonl
 from tests.select.planted import plant
 from tldata.errors import DatasetError, InputError, UsageError
+from tldata.lineage import lineage
 from tldata.select import select
 from tldata.select.contamination import _Index
 from tldata.select.evaluation import questions_of
@@ -162,7 +163,7 @@ def test_every_near_duplicate_that_goes_is_alike_to_one_that_stays(tmp_path):
 def test_an_evaluation_question_is_found_in_any_user_message(tmp_path):
     records = [forecast("Rome"), forecast("Bern"), forecast("Oslo")]
     records[1]["messages"] += [user("By the way: who, in 1492, sailed across the ocean blue?!")]
-    records[2]["messages"] += [user("Say hi")]
+    records[2]["messages"] += [user("Say hi\nBegin!\n")]  # as ToolBench and RoTBench end a question
     questions = write_jsonl(tmp_path / "eval.jsonl", [{"query": "Who in 1492 sailed across the ocean blue"}, "say HI."])
     made = annotated(tmp_path, records).select(tmp_path / "out", decontaminate=[questions])
     found = why(made.path)
@@ -246,6 +247,8 @@ def test_the_new_dataset_says_where_it_comes_from_and_what_went(tmp_path):
     assert steps == [("where", 5, 1, 4), ("sample", 4, 1, 3)]
     counts = new.manifest["counts"]
     assert counts["n_inputs"] == 5 == counts["n_sources"] + counts["n_skipped"] and counts["n_skipped"] == 2
+    assert new.manifest["skipped"] == {"where": 1, "sample": 1} and new.manifest["history"][-1]["step"] == "select"
+    assert lineage(new, verify=True).ok
     rest = [json.loads(line) for line in (tmp_path / "rest.jsonl").read_text().splitlines()]
     assert len(rest) == 2 and rest[0] == forecast("City1")
     again = data.select(tmp_path / "again", where="trajectory_id <> 'raw:2'", sample=3, dropped=tmp_path / "rest")

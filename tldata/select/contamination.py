@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tldata.select.evaluation import read_questions
+from tldata.select.evaluation import BEGIN, read_questions
 from tldata.select.minhash import AT_ONCE, slices
 from tldata.select.rows import Rows
 from tldata.select.words import I64, beginnings_of, grams, places_in, whole_hashes, word_hashes
@@ -35,6 +35,7 @@ def drop_contaminated(rows: Rows, files: Sequence[str | Path], *, ngram: int, ov
         messages, owner = rows.part(number, "messages", ["role", "content"])
         asked = pc.fill_null(pc.equal(messages["role"], "user"), False).to_numpy() & rows.alive[owner]
         said = messages["content"].combine_chunks().filter(pa.array(asked))
+        said = pc.replace_substring_regex(said, pattern=BEGIN.pattern.replace(r"\Z", r"\z"), replacement="")
         found, question, shared = index.find(said, owner[asked])
         gone.append(found)
         matches += [places[i] for i in question.tolist()]

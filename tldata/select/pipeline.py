@@ -17,6 +17,7 @@ from tldata import __version__
 from tldata.dataset import Dataset, open_dataset
 from tldata.errors import UsageError
 from tldata.export.openai import export_openai
+from tldata.lineage import now
 from tldata.select.contamination import drop_contaminated
 from tldata.select.duplicates import drop_exact_duplicates, drop_prefix_copies
 from tldata.select.near import drop_near_duplicates
@@ -148,17 +149,21 @@ def select(
             "split": split, "split_by": split_by if split else None, "seed": seed,
         }  # fmt: skip
         chosen: dict[str, Any] = {"options": options, "steps": [step.to_json() for step in rows.steps], "splits": sizes}
-        about = _about(data) | {"select": chosen}
+        counted = {step.name: step.dropped for step in rows.steps if step.dropped}
+        about = _about(data, counted) | {"select": chosen}
         for name, folder in folders.items():
             kept = rows.alive if name == "" else rows.alive & _is(side, name)
-            write_rows(rows, kept, folder, split=side, dropped=rows.dropped(), about=about)
-        if rest_folder is not None:
-            write_rows(rows, ~rows.alive, rest_folder, split=None, dropped=DROPPED.empty_table(), about=about)
-        elif spare is not None:
-            folder = spill / "dropped"
-            folder.mkdir()
-            write_rows(rows, ~rows.alive, folder, split=None, dropped=DROPPED.empty_table(), about=about)
-            export_openai(open_dataset(folder), spare)
+            others = int(rows.alive.sum() - kept.sum())
+            left_out = counted | ({"other splits": others} if others else {})
+            write_rows(rows, kept, folder, split=side, dropped=rows.dropped(), left_out=left_out, about=about)
+        if spare is not None:
+            folder = rest_folder or spill / "dropped"
+            folder.mkdir(exist_ok=True)
+            left_out = {"selected": int(rows.alive.sum())}
+            none = DROPPED.empty_table()
+            write_rows(rows, ~rows.alive, folder, split=None, dropped=none, left_out=left_out, about=about)
+            if rest_folder is None:
+                export_openai(open_dataset(folder), spare)
     notes = _notes(data, rows, sample)
     left = int(rows.alive.sum())
     paths = list(targets.values())
@@ -219,16 +224,18 @@ def _is(side: pa.Array | None, name: str) -> np.ndarray:
     return pc.fill_null(pc.equal(side, name), False).to_numpy(zero_copy_only=False)
 
 
-def _about(data: Dataset) -> dict[str, Any]:
+def _about(data: Dataset, dropped: dict[str, int]) -> dict[str, Any]:
     """Keys of the manifest that tell where the new dataset comes from."""
     parent = data.manifest
+    step = {"at": now(), "step": "select", "dropped": dropped}
     return {
         "tldata_version": __version__,
-        "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created_at": now(),
         "options": parent.get("options", {}),
         "rules": parent.get("rules", {}),
         "sources": parent.get("sources", []),
         "parents": [{"path": str(data.path), "digest": parent.get("digest")}],
+        "history": [*parent.get("history", []), step],
     }
 
 

@@ -16,7 +16,7 @@ from tldata import schema
 from tldata.dataset import MANIFEST
 from tldata.engine import _locked as locked
 from tldata.errors import DatasetError
-from tldata.finish import Survey, survey, swap_in, write_manifest
+from tldata.finish import Survey, connect, survey, swap_in, write_manifest
 from tldata.lineage import dataset_digest
 from tldata.parts import OF_TRAJECTORIES, link, rewrite
 from tldata.select.rows import Bool, Rows
@@ -46,7 +46,14 @@ def staged(target: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def write_rows(
-    rows: Rows, kept: Bool, folder: Path, *, split: pa.Array | None, dropped: pa.Table, about: dict[str, Any]
+    rows: Rows,
+    kept: Bool,
+    folder: Path,
+    *,
+    split: pa.Array | None,
+    dropped: pa.Table,
+    left_out: dict[str, int],
+    about: dict[str, Any],
 ) -> Survey:
     """Write the tables and the manifest of a new dataset.
 
@@ -56,6 +63,7 @@ def write_rows(
         folder: an empty folder.
         split: the name of each row's split, for the column ``split``; None leaves the parent's columns as they are.
         dropped: rows of DROPPED, for the table ``dropped``.
+        left_out: how many rows are not written, by reason.
         about: keys of the manifest beside those that tell what the tables hold.
 
     Raises:
@@ -76,25 +84,40 @@ def write_rows(
             first = first.append(pa.field("split", pa.string()))
         pq.write_table(first.empty_table(), folder / "trajectories" / "empty.parquet", **COMPRESSION)
     found = survey(folder)
-    left_out = int((~kept).sum())
+    n_left_out = sum(left_out.values())
+    assert n_left_out == int((~kept).sum())
     counts = {
-        "n_inputs": found.counts["n_trajectories"] + left_out,
+        "n_inputs": found.counts["n_trajectories"] + n_left_out,
         "n_sources": found.counts["n_trajectories"],
         "n_merged": 0,
-        "n_skipped": left_out,
+        "n_skipped": n_left_out,
         "n_rejects": 0,
         **found.counts,
+        "n_orphan_feedbacks": _orphans(folder),
     }
     manifest = {
         "schema_version": schema.SCHEMA_VERSION,
         "digest": dataset_digest(found.content_digest, about.get("rules"), about.get("options")),
         "content_digest": found.content_digest,
         "counts": counts,
+        "rejected": {},
+        "skipped": left_out,
+        "repaired": {},
         "checks": sorted(list_sql("checks")),
         **about,
     }
     write_manifest(folder, manifest)
     return found
+
+
+def _orphans(folder: Path) -> int:
+    """How many feedback messages answer no call."""
+    with connect(folder) as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM messages WHERE role = 'tool') - (SELECT count(feedback_turn) FROM calls)"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _write_part(rows: Rows, number: int, table: str, kept: Bool, target: Path, split: pa.Array | None) -> None:
