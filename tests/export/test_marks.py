@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +139,19 @@ def test_a_trajectory_in_which_the_model_says_nothing_gives_no_sharegpt_record_a
         "nothing that the model wrote": 1,
     }
     assert (tmp_path / "out.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(("target", "texts"), [
+    ("ms-swift", lambda record: [one["content"] for one in record["messages"] if one["role"] == "tool_response"]),
+    ("llama-factory-v1", lambda record: [one["content"][0]["value"] for one in record["messages"] if one["role"] == "tool"]),
+    ("hermes", lambda record: re.findall('"content":"(.*?)"', record["conversations"][2]["value"])),
+])  # fmt: skip
+def test_feedback_stands_in_the_order_of_its_calls_where_order_is_all_that_pairs_them(
+    target: str, texts: Callable[[Any], list[str]], tmp_path: Path
+) -> None:
+    calls = asks(call("forecast", {"city": "Rome"}, "a"), call("timezone", {"city": "Rome"}, "b"))
+    data = annotated(tmp_path, [{"messages": [user("?"), calls, answers("CET", "b"), answers("21C", "a")]}])
+    counts = export(data.path, target, tmp_path / "out.jsonl").counts
+    (record,) = read_rows(tmp_path / "out.jsonl")
+    assert texts(record) == ["21C", "CET"]
+    assert counts["feedback out of order"] == counts["call ids"] == 1
