@@ -8,6 +8,8 @@ import json
 import multiprocessing
 import os
 import pickle
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -302,3 +304,41 @@ def test_the_command_takes_shards(dataset, tiny):
     assert shown.exit_code == 0 and "run without --shard" in shown.output.replace("\n", " ")
     assert CliRunner().invoke(app, words).exit_code == 0
     assert (dataset / "tokens" / "s" / "manifest.json").is_file()
+
+
+def test_the_commands_of_the_docs_work_as_printed(dataset, tiny, many_parts, tmp_path, monkeypatch):
+    from tldata.cli import app
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tokens.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ tldata (.*)$", page, re.MULTILINE)
+    assert len(commands) == 3
+    monkeypatch.chdir(tmp_path)
+    dataset.rename("demo.tldata")
+    shutil.copytree(tiny, "tiny")
+    for command in commands:
+        done = CliRunner().invoke(app, command.split())
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "demo.tldata" / "tokens" / "mine" / "manifest.json").is_file()
+
+
+def test_the_benchmark_measures_any_dataset(dataset, tiny, monkeypatch, capsys):
+    for name in ("TOKENIZERS_PARALLELISM", "HF_HUB_OFFLINE"):  # the benchmark sets them; restored behind the test
+        monkeypatch.setenv(name, "1")
+    from benchmarks import tokenize as benchmark
+
+    arguments = [
+        "--tokenizer",
+        str(tiny),
+        "--template",
+        "qwen-2.5",
+        "--marked",
+        "",
+        "--rounds",
+        "1",
+        "--datasets",
+        str(dataset),
+    ]
+    monkeypatch.setattr(sys, "argv", ["tokenize", *arguments])
+    benchmark.main()
+    assert "| data | " in capsys.readouterr().out
+    assert not list((dataset / "tokens").iterdir())
