@@ -15,6 +15,7 @@ import pytest
 
 import tldata
 from tldata.formats import FORMATS, ReadOptions, Skip, detect, get_format
+from tldata.formats.attributes import attributes_of
 from tldata.pairing import pair
 from tldata.record import Trajectory
 
@@ -380,6 +381,13 @@ def test_a_file_that_begins_with_a_servers_spans_is_recognised_by_those_that_com
     summary = tldata.annotate(path, tmp_path / "out")
     assert summary.formats == {"otel-genai": 1}
     assert summary.skipped == {"span of no model or tool": 120}
+
+
+def test_an_integer_of_otlp_is_a_number_and_other_text_under_its_key_stays() -> None:
+    given = {"a": {"intValue": "-3"}, "b": {"int_value": 4}, "c": {"intValue": "--3"}, "d": {"doubleValue": 0.5}}
+    listed = [{"key": key, "value": value} for key, value in given.items()]
+    assert attributes_of(listed) == {"a": -3, "b": 4, "c": "--3", "d": 0.5}
+    assert attributes_of("x") == {}
 
 
 def test_the_convention_before_with_numbered_keys_and_messages_as_events_are_read() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tldata.errors import RecordError
+from tldata.formats.attributes import at, text_at
 from tldata.formats.base import Format, Group, ReadOptions, read_groups
 from tldata.formats.dialects import messages_of, parsed, tools_of
-from tldata.formats.otel import Span, assembled, at, result_text, rows_of, set_flag, span_of, spans_in, text_at
+from tldata.formats.otel import Span, assembled, result_text, rows_of, set_flag, span_of, spans_in
 from tldata.formats.shape import arguments_text, scalar_text
 from tldata.formats.spans import Step
 from tldata.record import Call, Message, Trajectory

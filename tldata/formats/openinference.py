@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tldata.formats.attributes import at, text_at
 from tldata.formats.base import Format, Group, ReadOptions, read_groups
 from tldata.formats.dialects import messages_of, parsed, tools_of
 from tldata.formats.genai import spans_score
 from tldata.formats.openai_message import read_message
-from tldata.formats.otel import Span, assembled, at, result_text, rows_of, set_flag, text_at
+from tldata.formats.otel import Span, assembled, result_text, rows_of, set_flag
 from tldata.formats.shape import arguments_text, scalar_text
 from tldata.formats.spans import Step
 from tldata.record import Call, Message, Trajectory

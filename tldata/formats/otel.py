@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tldata.errors import RecordError
+from tldata.formats.attributes import attributes_of, text_at, tree_of
 from tldata.formats.base import Group, Rows, Skip
 from tldata.formats.shape import dump, found, need_object, scalar_text, text_of
 from tldata.formats.spans import Step, tell
@@ -52,7 +53,7 @@ def span_of(raw: dict[str, Any]) -> Span:
         raise RecordError(f"no span: neither name nor attributes; found {found(raw)}")
     start = _first(raw, _START)
     failed, status = _status(raw)
-    tree = tree_of({**_attributes(attributes), **flat})
+    tree = tree_of({**attributes_of(attributes), **flat})
     return Span(
         trace=scalar_text(_first(raw, _TRACE) or _first(context, _TRACE)) or "",
         identity=scalar_text(_first(raw, _SPAN) or _first(context, _SPAN)),
@@ -84,108 +85,8 @@ def _time(value: Any) -> tuple[Any, ...]:
     return (1, 0, scalar_text(value) or "")
 
 
-def _attributes(value: Any) -> dict[str, Any]:
-    """Attributes as a map: OTLP and Jaeger write a list of keys and typed values."""
-    if isinstance(value, dict):
-        return value
-    pairs = {}
-    for item in _list(value):
-        if isinstance(item, dict) and isinstance(item.get("key"), str):
-            pairs[item["key"]] = _plain(item.get("value"))
-    return pairs
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """A plain value out of an OTLP AnyValue."""
-    if not isinstance(value, dict) or depth > _DEPTH:
-        return value
-    for key, inner in value.items():
-        name = key.replace("_", "").lower()
-        if name in ("stringvalue", "boolvalue", "doublevalue", "bytesvalue"):
-            return inner
-        if name == "intvalue":
-            return int(inner) if isinstance(inner, str) and inner.lstrip("-").isdecimal() and len(inner) < 40 else inner
-        if name == "arrayvalue":
-            return [_plain(one, depth + 1) for one in _list(inner.get("values"))] if isinstance(inner, dict) else []
-        if name == "kvlistvalue":
-            pairs = _list(inner.get("values")) if isinstance(inner, dict) else []
-            return {
-                pair["key"]: _plain(pair.get("value"), depth + 1)
-                for pair in pairs
-                if isinstance(pair, dict) and isinstance(pair.get("key"), str)
-            }
-    return value
-
-
-def tree_of(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Attributes by the dots of their names; numbered ones as lists. A value whose name goes on in another stands under ``""``.
-
-    >>> tree_of({"a.b": 1, "a.c.0.d": 2, "a.c.1.d": 3, "e": "x", "e.f": 4})
-    {'a': {'b': 1, 'c': [{'d': 2}, {'d': 3}]}, 'e': {'': 'x', 'f': 4}}
-    """
-    tree: dict[str, Any] = {}
-    for key, value in attributes.items():
-        _put(tree, key.split(".")[:_DEPTH], _branch(value, 0))
-    return _listed(tree, 0)
-
-
-def _branch(value: Any, depth: int) -> Any:
-    """A value that is itself a tree (Phoenix), its dotted keys divided too."""
-    if depth > _DEPTH:
-        return value
-    if isinstance(value, dict):
-        tree: dict[str, Any] = {}
-        for key, inner in value.items():
-            _put(tree, key.split(".")[:_DEPTH], _branch(inner, depth + 1))
-        return tree
-    if isinstance(value, list):
-        return [_branch(item, depth + 1) if isinstance(item, dict) else item for item in value]
-    return value
-
-
-def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
-    for key in path[:-1]:
-        inner = tree.get(key)
-        if not isinstance(inner, dict):
-            inner = tree[key] = {} if inner is None else {"": inner}
-        tree = inner
-    last = tree.get(path[-1])
-    if isinstance(last, dict):
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                _put(last, [key], inner)
-        else:
-            last[""] = value
-    else:
-        tree[path[-1]] = value
-
-
-def _listed(value: Any, depth: int) -> Any:
-    if isinstance(value, list):
-        return [_listed(item, depth + 1) for item in value] if depth < _DEPTH else value
-    if not isinstance(value, dict) or depth > 2 * _DEPTH:
-        return value
-    if value and all(key.isascii() and key.isdigit() and len(key) < 10 for key in value):
-        return [_listed(value[key], depth + 1) for key in sorted(value, key=int)]
-    return {key: _listed(inner, depth + 1) for key, inner in value.items()}
-
-
-def at(tree: Any, *path: str) -> Any:
-    """The value at a path of a tree, None where there is none; of one that goes on, its own."""
-    for key in path:
-        if not isinstance(tree, dict):
-            return None
-        tree = tree.get(key)
-    return tree[""] if isinstance(tree, dict) and "" in tree else tree
-
-
-def text_at(tree: Any, *path: str) -> str | None:
-    """The text, number or time at a path of a tree."""
-    return scalar_text(at(tree, *path))
-
-
 def _event(event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    attributes = _attributes(event.get("attributes", event.get("fields")))
+    attributes = attributes_of(event.get("attributes", event.get("fields")))
     body = event.get("body")
     return scalar_text(event.get("name")) or "", tree_of({**(body if isinstance(body, dict) else {}), **attributes})
 
@@ -304,7 +205,7 @@ def _rest(raw: dict[str, Any]) -> dict[str, Any]:
     rest = {
         key: value for key, value in dotted.items() if key not in ("attributes", "tags", "events", "logs", "resource")
     }
-    attributes = _attributes(raw.get("attributes", raw.get("tags")))
+    attributes = attributes_of(raw.get("attributes", raw.get("tags")))
     rest["attributes"] = {
         key: value for key, value in attributes.items() if not _is_text(key) and not isinstance(value, (dict, list))
     }
