@@ -7,7 +7,7 @@ PYTEST_ARGS ?= -n 2
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: test-exports demo test soak check lint notebooks bench ablation ablation-more clean help
+.PHONY: test-exports demo test soak check lint notebooks bench ablation ablation-more reproduce-dry reproduce-fig1 clean help
 
 help:
 	@echo "make demo    set up, make sample data, annotate it, show what is in it"
@@ -17,6 +17,7 @@ help:
 	@echo "make soak    the tests that take minutes to hours"
 	@echo "make test-trl-newest, make test-verl    the plugin under the newest trl; the reward under verl"
 	@echo "make ablation    the paper's Table 5 in small (hours); make ablation-more: variants beyond it"
+	@echo "make reproduce-dry  the paper's tables and figures with stand-ins for models (minutes)"
 	@echo "make test-exports  the loaders of LLaMA-Factory, ms-swift, axolotl and verl read the exports"
 	@echo "make bench   run the benchmarks (minutes); prints tables and JSON lines"
 
@@ -95,6 +96,14 @@ ablation: $(VENV)/.all
 
 ablation-more: $(VENV)/.all
 	$(BIN)/python -m benchmarks.ablation --more --seeds 1 -o ablation-results
+
+# Every script of reproduce/ with stand-ins for models (minutes on a CPU); what it writes is marked as dummy numbers.
+reproduce-dry: $(VENV)/.all
+	for name in data\ check serve prompts fig1 table1 table3 table4 table5 fig4 fig5 deviations\ --trajectories\ 40; do OMP_NUM_THREADS=1 $(BIN)/python -m reproduce.$$name --dry-run || exit 1; done
+
+# Figure 1 for real, and its page.
+reproduce-fig1: $(VENV)/.all
+	$(BIN)/python -m reproduce.fig1 --offline ../shared/data --page docs/figure1.md
 
 clean:
 	rm -rf $(VENV) .venv-trl-newest .venv-verl .venv-export-* demo build dist .mypy_cache .ruff_cache .hypothesis
