@@ -91,8 +91,14 @@ class _Stream:
 def records(block: Block, source: Source) -> Iterator[tuple[int, bytes | dict]]:
     """The block's records with their numbers: raw JSON, or a Parquet row. Blank lines are no records."""
     if block.row_group is not None:
-        with pq.ParquetFile(source.open_raw() if source.url else source.path) as file:
-            table = file.read_row_group(block.row_group)
+        try:
+            with pq.ParquetFile(source.open_raw() if source.url else source.path) as file:
+                table = file.read_row_group(block.row_group)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{source.name}: the row group from row {block.first:,} cannot be read: {error}",
+                hint="take the file from where it came again, or leave it out",
+            ) from None
         first = block.first
         for batch in table.to_batches(max_chunksize=512):
             yield from enumerate(_rows(batch), first)

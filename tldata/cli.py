@@ -81,6 +81,12 @@ def main() -> None:
         if error.errno == 28:
             sys.stderr.write("  try: free some space, then run the same command again (annotate resumes)\n")
         sys.exit(1)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("pyarrow", "duckdb", "_duckdb"):
+            raise
+        sys.stderr.write(f"Error: a file cannot be read or written: {error}\n")
+        sys.stderr.write("  try: tldata sql DATASET 'FROM calls' names the file if the dataset is damaged\n")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)

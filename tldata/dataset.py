@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tldata.errors import DatasetError, UsageError
 from tldata.schema import SCHEMA_VERSION, TABLES
@@ -20,6 +22,40 @@ if TYPE_CHECKING:
     import polars
 
 MANIFEST = "manifest.json"
+
+
+def damaged(path: Path) -> Path | None:
+    """The first Parquet file of a dataset that cannot even be opened, if there is one."""
+    for file in sorted(path.rglob("*.parquet")):
+        try:
+            pq.read_metadata(file)
+        except (pa.ArrowException, OSError):
+            return file
+    return None
+
+
+def _damage(path: Path, error: Exception) -> DatasetError:
+    reason = str(error).partition("\n")[0]
+    return DatasetError(
+        f"{damaged(path) or path}: damaged: {reason}", hint="take the file from a copy, or annotate the sources again"
+    )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say which file of a dataset is damaged where reading it fails.
+
+    Raises:
+        DatasetError: instead of what Arrow and DuckDB raise over files that are none.
+    """
+    try:
+        yield
+    except (pa.ArrowException, duckdb.Error) as error:
+        raise _damage(path, error) from None
+    except OSError as error:
+        if error.errno is not None or isinstance(error, TimeoutError | ConnectionError):
+            raise
+        raise _damage(path, error) from None  # Arrow's word for pages that do not unpack
 
 
 class Dataset:
@@ -58,7 +94,8 @@ class Dataset:
         """
         connection = duckdb.connect(config={"autoinstall_known_extensions": False})
         connection.execute("SET VARIABLE dataset = ?", [glob_of(self.path)])
-        connection.execute(read_sql("views"))
+        with reading(self.path):
+            connection.execute(read_sql("views"))
         if any((self.path / "dropped").glob("*.parquet")):  # what tldata select left out, and why
             files = f"{glob_of(self.path)}/dropped/*.parquet".replace("'", "''")
             connection.execute(f"CREATE VIEW dropped AS FROM read_parquet('{files}')")
@@ -92,6 +129,8 @@ class Dataset:
         try:
             return self._connection.sql(query, params=parameters).to_arrow_table()
         except duckdb.Error as error:
+            if damaged(self.path) is not None or "Failed to read file" in str(error):
+                raise _damage(self.path, error) from None
             raise UsageError(f"the query does not run: {error}", hint=self._query_hint(str(error))) from None
 
     def _query_hint(self, message: str) -> str:

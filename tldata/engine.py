@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tldata import __version__
 from tldata.blocks import Block, cut, parse, records
@@ -355,6 +357,15 @@ def _prepare(plan: Plan, rule_digest: str, size: int, shard: tuple[int, int] | N
         (plan.staging / folder).mkdir(exist_ok=True)
     for leftover in plan.staging.glob("*/*.tmp"):
         leftover.unlink()
+    for part in plan.staging.glob("*/*.parquet"):
+        try:
+            pq.read_metadata(part)
+        except (
+            pa.ArrowException,
+            OSError,
+        ):  # the machine went down before the part was on the disk: do its block again
+            (plan.staging / "blocks" / f"{part.stem}.json").unlink(missing_ok=True)
+            part.unlink()
 
 
 class _Booking:

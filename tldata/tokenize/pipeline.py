@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tldata.dataset import read_manifest, reading
 from tldata.errors import TemplateError, TldataError, UsageError
 from tldata.finish import swap_in
 from tldata.processes import ENGINES, parse_shard
@@ -114,8 +115,8 @@ def tokenize(
     if target.exists() and not overwrite:
         raise UsageError(f"{target}: this token set exists", hint="--overwrite, or another --name")
     row_options = RowOptions(weighting, options["layout"], max_length, truncation)
-    total = table_rows(path, "trajectories")
-    with locked(target, alone=mine is None):
+    with locked(target, alone=mine is None), reading(path):
+        total = table_rows(path, "trajectories")
         plan = begin(path, target, encoder, chat, row_options, excluded, given_tools, alone=mine is None)
         names = [part.name for part in plan.parts]
         wanted = names if mine is None else names[mine[0] :: mine[1]]
@@ -210,8 +211,6 @@ def _weighting(mask_scope: str, pkt: str, w_max: float) -> Weighting:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    from tldata.dataset import read_manifest
-
     return read_manifest(path)
 
 
