@@ -23,6 +23,7 @@ from tldata.errors import InputError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".traj", ".parquet", ".eval")
 PACKED = (".gz", ".zst")
+REPORT = ".report.json"  # what ``tldata export`` says beside a file; no data
 STDIN = "stdin"  # name under which stdin is kept while it is read
 ENCODINGS = (  # first bytes of files that are no UTF-8 (PowerShell's ">" writes UTF-16), longest first
     (b"\xff\xfe\0\0", "utf-32"),
@@ -179,7 +180,7 @@ def _is_data(relative: Path) -> bool:
     name = relative.name
     for packed in PACKED:
         name = name.removesuffix(packed)
-    return name.endswith(SUFFIXES)
+    return name.endswith(SUFFIXES) and not name.endswith(REPORT)
 
 
 def _spool_stdin(spool: Path | None) -> Path:

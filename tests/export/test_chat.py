@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import tldata
 from tests.export.check import read_rows
 from tests.records import annotated, answers, asks, call, user
 from tldata.export import export
@@ -73,3 +74,15 @@ def test_a_failure_leaves_the_file_that_was_there(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="broken"):
         write_rows(path, rows(), pa.schema([("a", pa.int64())]))
     assert path.read_text() == "old" and [one.name for one in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_folder_of_exports_is_read_without_their_reports(tmp_path: Path) -> None:
+    data = annotated(tmp_path, [{"messages": [user("Rome?"), {"role": "assistant", "content": "Yes."}]}])
+    export(data.path, "trl", tmp_path / "out" / "a.jsonl")
+    export(data.path, "axolotl", tmp_path / "out" / "b.jsonl.gz")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a.jsonl", "a.jsonl.report.json", "b.jsonl.gz", "b.jsonl.gz.report.json",
+    ]  # fmt: skip
+    summary = tldata.annotate(tmp_path / "out", tmp_path / "again.tldata")
+    told = summary.to_json()
+    assert (told["n_inputs"], told["n_rejects"]) == (2, 0)
