@@ -7,7 +7,7 @@ from typing import Any
 
 from tldata.errors import RecordError
 from tldata.formats.base import Format, Group, ReadOptions, each_row, read_groups
-from tldata.formats.shape import arguments_text, dump, found, kind, need_text, scalar_text
+from tldata.formats.shape import arguments_text, dump, found, in_a_line, kind, need_text, scalar_text
 from tldata.record import Call, Message, Trajectory
 
 _SPEAKERS = {"User": "user", "AI": "assistant", "System": "system"}
@@ -35,7 +35,7 @@ def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:
 def _messages(line: dict[str, Any]) -> list[Message]:
     role = line["role"]
     if role != "API":
-        text = need_text(line.get("text"), f"text of a line of role {role}")
+        text = need_text(line.get("text"), f"text of role {in_a_line(role)}")
         rest = {key: value for key, value in line.items() if key not in ("role", "text")}
         return [Message(_SPEAKERS.get(role, role), text, extra=rest or None)]
     result = line.get("result")

@@ -73,6 +73,9 @@ def read_groups(rows: Rows, assemble: Assemble) -> Callable[[Any, ReadOptions], 
         for key, row in rows(record):
             groups.setdefault(key, Group([])).rows.append(row)
         found = [trajectory for group in groups.values() for trajectory in assemble(group, options)]
+        if not found:
+            reasons = [reason for group in groups.values() for reason in group.rejected.values()]
+            raise RecordError(reasons[0] if reasons else "the rows hold no trajectory")
         if len(groups) > 1:
             for place, trajectory in enumerate(found):
                 trajectory.branch = place

@@ -8,7 +8,7 @@ from typing import Any
 from tldata.errors import RecordError
 from tldata.formats.anthropic import read_message
 from tldata.formats.base import Format, Group, ReadOptions, Skip, each_row, read_groups
-from tldata.formats.shape import found, kind, need_object, scalar_text
+from tldata.formats.shape import found, in_a_line, kind, need_object, scalar_text
 from tldata.record import Message, Trajectory
 
 _SPOKEN = frozenset({"user", "assistant"})
@@ -26,7 +26,7 @@ def row(record: dict[str, Any]) -> tuple[str, Any]:
         raise RecordError(f"type is {kind(what)}, not a string; found {found(record)}")
     boundary = what == "system" and "logicalParentUuid" in record
     if what not in _SPOKEN and not boundary:
-        raise Skip(f"line of type {what[:60]}")
+        raise Skip(f"line of type {in_a_line(what)}")
     if not boundary:
         message = need_object(record.get("message"), "message")
         if not isinstance(message.get("role", what), str):

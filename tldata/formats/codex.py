@@ -8,7 +8,7 @@ from typing import Any
 from tldata.errors import RecordError
 from tldata.formats.base import Format, Group, ReadOptions, Skip, each_row, read_groups
 from tldata.formats.responses import CALLS, OUTPUTS, read_items
-from tldata.formats.shape import found, kind, scalar_text, try_parse
+from tldata.formats.shape import found, in_a_line, kind, scalar_text, try_parse
 from tldata.record import Message, Trajectory
 
 _ITEMS = frozenset({"message", "reasoning", *CALLS, *OUTPUTS, "local_shell_call", "web_search_call"})
@@ -33,7 +33,7 @@ def row(record: dict[str, Any]) -> tuple[str, Any]:
 
 
 def _skip(what: str) -> Any:
-    raise Skip(f"line of type {what[:60]}")
+    raise Skip(f"line of type {in_a_line(what)}")
 
 
 def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:

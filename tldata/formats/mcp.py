@@ -8,7 +8,7 @@ from typing import Any
 from tldata.errors import RecordError
 from tldata.formats.base import Format, Group, ReadOptions, Skip, each_row, read_groups
 from tldata.formats.dialects import parsed
-from tldata.formats.shape import arguments_text, as_tools, dump, found, need_text, scalar_text, text_of
+from tldata.formats.shape import arguments_text, as_tools, dump, found, in_a_line, need_text, scalar_text, text_of
 from tldata.record import Call, Message, Trajectory
 
 _INSIDE = ("message", "msg", "payload", "data", "body", "request", "response", "jsonrpc_message", "params")
@@ -31,7 +31,7 @@ def row(record: dict[str, Any]) -> tuple[str, Any]:
         raise RecordError(f"no JSON-RPC message; found {found(record)}")
     method = message.get("method")
     if isinstance(method, str) and method not in ("tools/call", "tools/list"):
-        raise Skip(f"MCP {method[:60]}")
+        raise Skip(f"MCP {in_a_line(method)}")
     if method is None and "result" not in message and "error" not in message:
         raise RecordError(f"a JSON-RPC message with neither method, result nor error; found {found(message)}")
     session = next((text for key in _SESSIONS if (text := scalar_text(record.get(key)))), "")

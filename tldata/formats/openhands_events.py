@@ -8,7 +8,17 @@ from typing import Any
 from tldata.errors import RecordError
 from tldata.formats.base import Format, Group, ReadOptions, Skip, read_groups
 from tldata.formats.dialects import messages_of
-from tldata.formats.shape import arguments_text, as_tools, dump, found, kind, need_object, scalar_text, text_of
+from tldata.formats.shape import (
+    arguments_text,
+    as_tools,
+    dump,
+    found,
+    in_a_line,
+    kind,
+    need_object,
+    scalar_text,
+    text_of,
+)
 from tldata.record import Call, Message, Trajectory
 
 _LISTS = ("history", "trajectory", "events")
@@ -61,9 +71,8 @@ def assemble(group: Group, options: ReadOptions) -> Iterable[Trajectory]:
             if not isinstance(event, dict):
                 raise RecordError(f"event {place} is {kind(event)}, not an object")
             if not (_typed if "kind" in event else _plain)(event, messages, tools, answers) and not whole:
-                group.skipped[place] = (
-                    f"event {scalar_text(event.get('kind', event.get('action', event.get('observation'))))}"[:80]
-                )
+                what = event.get("kind", event.get("action", event.get("observation")))
+                group.skipped[place] = f"event {in_a_line(scalar_text(what) or 'without a name')}"
         except RecordError as error:
             if whole:
                 raise
@@ -124,7 +133,7 @@ def _plain(event: dict[str, Any], messages: list[Message], tools: list[Any], ans
                 answers[response] = spoken
         return True
     arguments = {key: value for key, value in args.items() if key not in _NOT_ARGUMENTS}
-    name = scalar_text(told.get("function_name")) or action
+    name = scalar_text(told.get("function_name")) or action or None
     thought = scalar_text(args.get("thought")) or None
     content = thought if thought or action != "message" else text
     messages.append(Message("assistant", content, [Call(name, dump(arguments), identity)], extra=_rest(event)))

@@ -41,6 +41,15 @@ def found(record: dict[str, Any]) -> str:
     return ", ".join(names) + (", ..." if len(record) > 8 else "") if names else "no keys"
 
 
+def in_a_line(text: str, limit: int = 60) -> str:
+    """The beginning of a text of the source's on one line, for reasons and kinds.
+
+    >>> in_a_line(" a\\n b ")
+    'a b'
+    """
+    return " ".join(text.split())[:limit]
+
+
 def need_object(value: Any, where: str) -> dict[str, Any]:
     """The value if it is an object, else a RecordError that names ``where``."""
     if not isinstance(value, dict):
