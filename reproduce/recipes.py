@@ -6,14 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Estimates from token counts (docs/deviations.md), not measurements: GPUs, and hours a cell and seed.
+from tldata.templates import get_template
+
+# Estimates (reproduce/README.md says from what), not measurements: GPUs, and hours a cell and seed.
 HARDWARE = {
     "sft": ("4 x 80 GB (accelerate, FSDP2)", 0.5),
     "verl": ("8 x 80 GB (verl, vLLM rollouts)", 3.0),
     "lora-sft": ("1 x 80 GB (LoRA)", 1.5),
     "lora-grpo": ("1 x 80 GB (LoRA, GRPO)", 8.0),
 }
+FORMAT = "tl-codellama-2"
 LORA = ("lora.r=64", "lora.lora_alpha=128", "lora.target_modules=all-linear", "learning_rate=1e-4", "dtype=bfloat16")
+
+
+def with_bos(folder: Path) -> Path:
+    """TL-CodeLLaMA-2's chat format with the begin-of-sequence token before it, as a Jinja file of the same name.
+
+    The released training tokenises with the tokenizer's own special tokens, and servers add that token to a prompt; ``tldata
+    tokenize`` adds none that the template does not have.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{FORMAT}.jinja"
+    path.write_text("{%- if bos_token %}{{- bos_token }}{%- endif %}" + get_template(FORMAT).source, encoding="utf-8")
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,7 @@ class Recipe:
     raw: Path
     base: str
     folder: Path
-    template: str = "tl-codellama-2"
+    template: str = FORMAT  # or a file of it; see ``with_bos``
 
     @property
     def dataset(self) -> Path:
@@ -166,7 +181,7 @@ class Recipe:
                 f"prompts={prompts}",
                 f"output_dir={adapter}",
                 f"seed={seed}",
-                f"template={self.template}",
+                f"template={FORMAT}",
             )
             yield Step.of(adapter / "adapter_config.json", "tltrain", "grpo", "grpo", *common, *LORA[:3], "beta=0.04")
             yield Step.of(out / "config.json", "python", "-m", "reproduce.merge", merged, adapter, out)
@@ -176,7 +191,7 @@ class Recipe:
                 f"prompts={prompts}",
                 f"output_dir={out}",
                 f"seed={seed}",
-                f"template={self.template}",
+                f"template={FORMAT}",
             )
             small = (
                 "greedy=true",

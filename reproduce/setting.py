@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -132,6 +133,8 @@ def with_models(options: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def read(options: argparse.ArgumentParser, name: str, words: Sequence[str] | None = None) -> Setting:
     """Read the command line into a setting."""
     arguments = options.parse_args(words)
+    if arguments.dry_run:  # models are tiny: threads would only wait for each other
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     results = arguments.results or HERE / "results"
     if arguments.dry_run and arguments.results is None:
         results = results / "dummy"

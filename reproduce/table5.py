@@ -17,7 +17,7 @@ from statistics import mean
 from reproduce.ask import endpoint_of, score_cell, tooleyes_requests
 from reproduce.beside import Figure, Key, as_json, as_markdown, draw, figures_of_runs, figures_of_scores
 from reproduce.models import Model, load_models
-from reproduce.recipes import CONFIGS, Config, Recipe, Step
+from reproduce.recipes import CONFIGS, Config, Recipe, Step, with_bos
 from reproduce.serve import command
 from reproduce.setting import Setting, markdown, parser, read, run_script, with_models
 from reproduce.table1 import tiny_model
@@ -51,10 +51,12 @@ def cells(setting: Setting) -> list[tuple[Config, int]]:
 def recipe_of(setting: Setting) -> Recipe:
     """The way of training that the options ask for."""
     (raw,) = setting.need(TRAINING)
+    folder = setting.folder("table5")
+    template = str(with_bos(folder / "template"))
     if setting.dry_run and setting.arguments.stage != "plan":
-        return Recipe("dry", raw, tiny_model(setting), setting.folder("table5"))
+        return Recipe("dry", raw, tiny_model(setting), folder, template)
     base = setting.arguments.base or load_models()["CodeLLaMA-2"].hub
-    return Recipe("lora" if setting.arguments.lora else "full", raw, base, setting.folder("table5"))
+    return Recipe("lora" if setting.arguments.lora else "full", raw, base, folder, template)
 
 
 def plan(setting: Setting, recipe: Recipe) -> None:

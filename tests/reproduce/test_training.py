@@ -10,7 +10,7 @@ from reproduce.fig5 import LOCAL, TASKS, command, figures, local_command, result
 from reproduce.merge import main as merge
 from reproduce.merge import verl_command
 from reproduce.models import load_models
-from reproduce.recipes import CONFIGS, Recipe
+from reproduce.recipes import CONFIGS, Recipe, with_bos
 from tldata.errors import InputError
 from tldata.evaluate.paper import paper_table
 
@@ -74,6 +74,18 @@ def test_reinforcement_starts_from_the_cells_own_sft_model_with_greedy_rollouts(
 def test_cells_that_differ_in_reinforcement_only_share_their_sft():
     with_irm = set(FULL.steps(CONFIGS[3], 0))
     assert set(FULL.steps(CONFIGS[0], 0)) < with_irm
+
+
+def test_training_begins_with_the_token_that_servers_put_before_a_prompt(tmp_path):
+    from tldata.templates import get_template
+    from tldata.templates.rendering import render_source
+
+    path = with_bos(tmp_path)
+    messages = [{"role": "user", "content": "Hello"}]
+    plain = get_template("tl-codellama-2").render(messages)
+    assert render_source(path.read_text(), messages, bos_token="<s>", eos_token="</s>") == f"<s>{plain}"
+    assert render_source(path.read_text(), messages, bos_token=None, eos_token="</s>") == plain
+    assert get_template(path).parse(' f(q="a")').calls[0].name == "f", "answers are still read in that format"
 
 
 def test_seeds_have_folders_of_their_own():
