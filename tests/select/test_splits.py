@@ -128,14 +128,14 @@ def test_trajectories_without_declared_tools_go_by_those_that_they_call(tmp_path
 def test_no_source_is_on_two_sides_and_equal_trajectories_never_are(tmp_path):
     records = list(generate(40, seed=2))
     files = [write_jsonl(tmp_path / f"{i}.jsonl", records[4 * i : 4 * i + 4]) for i in range(10)]
-    files.append(write_jsonl(tmp_path / "copy.jsonl", records[:1]))
+    files += [write_jsonl(tmp_path / f"copy{i}.jsonl", [records[4 * i]]) for i in range(6)]
     tldata.annotate(files, tmp_path / "raw.tldata")
     data = tldata.open(tmp_path / "raw.tldata")
     made = data.select(tmp_path / "out", split="train=0.5,test=0.5", split_by="source")
     side = sides(made.path)
     for i in range(10):
         assert len({side[f"{i}:{line}"] for line in range(1, 5)}) == 1
-    assert side["copy:1"] == side["0:1"]
+    assert all(side[f"copy{i}:1"] == side[f"{i}:1"] for i in range(6))
     with pytest.raises(UsageError, match="would be empty"):
         annotated(tmp_path, records, overwrite=True).select(
             tmp_path / "one", split="train=0.5,test=0.5", split_by="source"
