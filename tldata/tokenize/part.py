@@ -80,7 +80,8 @@ def tokenise_part(plan: Plan, part: str, *, progress: Callable[[int], None] | No
                     progress(batch.size)
     finally:
         gc.enable()
-        if not worker.overlap:
+        if not worker.overlap:  # one of many parts: nothing may pile up from one to the next
+            gc.collect()
             trim_memory()
     result = {
         "part": part,
