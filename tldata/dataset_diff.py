@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tldata.evaluate.intervals import Interval, wilson
 from tldata.rules_mine import MAX_TEXT, Template, unseen
+from tldata.schema import NOT_ERRORS
 from tldata.sqlfiles import read_sql
 
 if TYPE_CHECKING:
@@ -207,7 +208,11 @@ def render(found: DatasetDiff, *, every: bool = False, limit: int = 20) -> Rende
             more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
             lines.append(Text(f"{what}: {', '.join(names[:limit])}{more}"))
     messages = [one for one in found.new_templates if one.kind == "message"]
-    if messages:
-        lines.append(Text(f"new wordings of feedback: {len(messages):,}"))
-        lines += [Text(f"  {one.n_calls:,} calls, {one.category}: {one.template[:160]}") for one in messages[:limit]]
+    errors = [one for one in messages if one.category not in NOT_ERRORS]
+    if errors:
+        lines.append(Text(f"new wordings of feedback on errors: {len(errors):,}"))
+        lines += [Text(f"  {one.n_calls:,} calls, {one.category}: {one.template[:160]}") for one in errors[:limit]]
+    if len(messages) > len(errors):
+        rest = f"{len(messages) - len(errors):,} new wordings of other feedback (--json lists them)"
+        lines.append(Text(rest, style="dim"))
     return Group(*lines)

@@ -89,8 +89,8 @@ def delete(
     if where is None and ids is None and rejects is None:
         raise UsageError("nothing says what to delete", hint="--where SQL\n--ids FILE\n--rejects SQL")
     wanted = None if ids is None else _read_ids(ids)
+    data = Dataset(path)  # before anything is written: a wrong path makes no folder
     if dry_run:
-        data = Dataset(path)
         return _look(data, _chosen(data, where, wanted), _chosen_rejects(data, rejects), wanted, dry_run=True)
     with staged(path, overwrite=True) as staging:
         data = Dataset(path)

@@ -62,6 +62,7 @@ def apply_rules(dataset: str | Path, rules: Sequence[str | Path] | None = None) 
     path = Path(dataset)
     files = tuple(str(rule) for rule in rules or ())
     digest = load_rules(files or None).digest
+    Dataset(path)  # before anything is written: a wrong path makes no folder
     with staged(path, overwrite=True) as staging:
         data = Dataset(path)
         link_tables(data.path, staging)

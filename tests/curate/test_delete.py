@@ -16,7 +16,7 @@ from tests.records import annotated, answers, asks, call, one_call, user
 from tldata.corrections import corrections_file, write_corrections
 from tldata.dataset import Dataset
 from tldata.delete import delete, masked
-from tldata.errors import InputError, UsageError
+from tldata.errors import DatasetError, InputError, UsageError
 from tldata.lineage import lineage
 from tldata.schema import TOKENS
 from tldata.token_sets import rows_digest, why_stale
@@ -151,6 +151,9 @@ def test_conditions_that_are_none_are_refused_and_nothing_changes(tmp_path, cond
     assert not list(tmp_path.glob(".raw.tldata*"))
     with pytest.raises(UsageError, match="nothing says"):
         delete(data.path)
+    with pytest.raises(DatasetError, match="no dataset"):
+        delete(tmp_path / "nowhere" / "x.tldata", where="true")
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_all_may_go_and_every_table_still_reads(tmp_path):
