@@ -129,7 +129,8 @@ class Dataset:
         try:
             return self._connection.sql(query, params=parameters).to_arrow_table()
         except duckdb.Error as error:
-            if damaged(self.path) is not None or "Failed to read file" in str(error):
+            unspecific = type(error) is duckdb.Error or "Failed to read file" in str(error)  # pages that do not unpack
+            if unspecific or damaged(self.path) is not None:
                 raise _damage(self.path, error) from None
             raise UsageError(f"the query does not run: {error}", hint=self._query_hint(str(error))) from None
 

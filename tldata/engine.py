@@ -30,7 +30,7 @@ from tldata.formats import detect, get_format
 from tldata.formats.base import ReadOptions
 from tldata.grouping import do_partition, partition_name, settle
 from tldata.labels import read_labels
-from tldata.processes import ENGINES, parse_shard, without_main
+from tldata.processes import ENGINES, parse_shard, stop_now, without_main
 from tldata.remote import is_url, refuse_finished, seen_by_one_process, staging_of, upload
 from tldata.scrub import Scrubber, Scrubbing, load_key, parse_kinds
 from tldata.scrub.keys import KEY_VARIABLE
@@ -459,7 +459,7 @@ def _do_in_processes(
                 hint="run the same command again: it resumes\n--workers 1 needs less memory",
             ) from None
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop_now(pool)
             raise
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from types import ModuleType
 
@@ -51,6 +52,19 @@ def without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+def stop_now(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes and wait until they are gone, so that none goes on writing beside a later run.
+
+    What a worker has written under its final name is whole; a shutdown without waiting would leave it to finish its task.
+    """
+    workers = list((pool._processes or {}).values())
+    for worker in workers:
+        worker.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
+    for worker in workers:
+        worker.join()
 
 
 def parse_shard(text: str) -> tuple[int, int]:

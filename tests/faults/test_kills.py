@@ -123,6 +123,8 @@ def test_a_kill_before_any_step_around_the_swap_leaves_the_old_state_or_the_new_
         middle = (low + high) // 2
         low, high = (low, middle) if is_new(middle) else (middle, high)
     assert [is_new(at) for at in range(high - 3, high + 3)] == [False] * 3 + [True] * 3
+    for at in range(high - 2, high + 3):  # and what a run leaves there is never taken for another run's work
+        case.check_after_kills({"at": at})
 
 
 @pytest.mark.parametrize("kind", ["annotate", "tokenize"])

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from tldata.errors import DatasetError
-from tldata.processes import become_worker, trim_memory, without_main
+from tldata.processes import become_worker, stop_now, trim_memory, without_main
 from tldata.tokenize.encode import Encoder
 from tldata.tokenize.part import start_worker, stop_worker, tokenise_part
 from tldata.tokenize.plan import Plan
@@ -87,7 +87,7 @@ def _in_processes(
                 hint="run the same command again: it resumes\n--workers 1 needs less memory",
             ) from None
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop_now(pool)
             raise
     return results
 
