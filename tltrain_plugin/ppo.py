@@ -156,12 +156,12 @@ def make_trainer_class() -> type:
                 return generation(**options)
 
             ppo_trainer.get_reward = get_reward
-            ppo_trainer.GenerationConfig = generation_config
+            ppo_trainer.GenerationConfig = generation_config  # type: ignore[misc,assignment]
             try:
                 yield
             finally:
                 ppo_trainer.get_reward = original
-                ppo_trainer.GenerationConfig = generation
+                ppo_trainer.GenerationConfig = generation  # type: ignore[misc]
 
         def train(self) -> None:  # type: ignore[override]
             """Run PPO; every prompt's score comes from the rules."""
