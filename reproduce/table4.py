@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from reproduce.ask import ask_multi, overlong, tooleyes_requests
 from reproduce.beside import as_json, as_markdown, draw, figures_of_runs
 from reproduce.models import Model, choose
 from reproduce.overlap import overlap, overlap_text
+from reproduce.sample import write_sample
 from reproduce.setting import Setting, markdown, parser, read, run_script, with_models
 from tldata.errors import InputError, TldataError
 from tldata.evaluate.paper import paper_table
@@ -25,6 +27,8 @@ QUERIES, LIBRARY, TRAINING = (
     "tl_training/raw_data.json",
 )
 
+FEW = 20  # queries of a dry run
+
 
 def with_world(options: Any) -> Any:
     """Add the options of scripts whose models act with tools."""
@@ -38,10 +42,22 @@ def with_world(options: Any) -> Any:
     return options
 
 
+def requests_of(setting: Setting) -> list[Request]:
+    """ToolEyes' queries; a dry run takes the first few, with the sample's tools where the data folder has none."""
+    requests = tooleyes_requests(setting.need(QUERIES)[0])
+    if not setting.dry_run:
+        return requests
+    whole = (setting.data() / LIBRARY).is_dir() and setting.arguments.tools is None
+    return [request if whole else replace(request, toolbox="") for request in requests[:FEW]]
+
+
 def world_of(setting: Setting) -> World:
     """The tools, with a record of what they said, so that every model gets the same answer to the same call."""
     given = setting.arguments
-    tools = given.tools or str(setting.need(LIBRARY)[0])
+    if setting.dry_run and given.tools is None and not (setting.data() / LIBRARY).is_dir():
+        tools = str(write_sample(setting.results / "data") / LIBRARY)
+    else:
+        tools = given.tools or str(setting.need(LIBRARY)[0])
     cache = given.cache or setting.folder() / "world.sqlite"
     return open_world(tools, keys=given.keys, cache=cache, offline=given.replay)
 
@@ -56,7 +72,7 @@ def runs_cell(setting: Setting, model: Model, requests: list[Request], world: Wo
 def main(setting: Setting) -> None:
     """Act, annotate, measure, print."""
     printed = paper_table("table4")
-    requests = tooleyes_requests(setting.need(QUERIES)[0])
+    requests = requests_of(setting)
     world = world_of(setting)
     setting.stack.callback(world.close)
     health = share_dead(check_world(world, workers=4))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
-from reproduce.ask import endpoint_of, score_cell, tooleyes_requests
+from reproduce.ask import endpoint_of, score_cell
 from reproduce.beside import Figure, Key, as_json, as_markdown, draw, figures_of_runs, figures_of_scores
 from reproduce.models import Model, load_models
 from reproduce.recipes import CONFIGS, Config, Recipe, Step, with_bos
@@ -22,7 +22,7 @@ from reproduce.serve import command
 from reproduce.setting import Setting, markdown, parser, read, run_script, with_models
 from reproduce.table1 import tiny_model
 from reproduce.table3 import FILES
-from reproduce.table4 import QUERIES, TRAINING, runs_cell, with_world, world_of
+from reproduce.table4 import TRAINING, requests_of, runs_cell, with_world, world_of
 from tldata.errors import CheckError, TldataError, UsageError
 from tldata.evaluate.paper import paper_table
 
@@ -123,7 +123,7 @@ def evaluate(setting: Setting) -> None:
     printed = paper_table("table5")
     world = world_of(setting)
     setting.stack.callback(world.close)
-    requests = tooleyes_requests(setting.need(QUERIES)[0])
+    requests = requests_of(setting)
     measured: dict[str, list[dict[Key, Figure]]] = {}
     failures = []
     for place, (config, seed) in enumerate(cells(setting)):

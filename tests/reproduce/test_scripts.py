@@ -92,6 +92,16 @@ def test_dry_runs_take_the_real_data_too(script, shared):
     assert sizes == {"toolalpaca": 108, "rotbench": 105, "bfcl": 240}
 
 
+def test_a_dry_run_of_table_4_needs_no_tools_in_the_data_folder(script, shared):
+    status, folder = script(
+        "table4", "--dry-run", "--offline", str(shared), "--models", "TL-CodeLLaMA-2,Qwen-2-Instruct"
+    )
+    found = json.loads((folder / "table4.json").read_text())["result"]
+    assert status == 0 and not found["not_measured"]
+    assert {c["n"] for c in found["figures"] if c["metric"] == "VA" and c["n"]} == {20}
+    assert found["overlap"]["test"] == 382 and found["overlap"]["training"] == 70
+
+
 def test_offline_never_fetches_and_says_what_is_missing(script, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     status, _ = script("table3", "--offline", str(tmp_path / "empty"))
