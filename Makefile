@@ -88,7 +88,7 @@ test-exports: $(VENV)/.all test-verl
 	.venv-verl/bin/python -m pytest tests/export/trainers
 
 bench: $(VENV)/.all
-	for name in annotate tokenize sft reward score learning; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in annotate ray tokenize sft reward score learning; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # Table 5 in small: three seeds of eight configurations, resumed where it was (docs/ablation.md).
 ablation: $(VENV)/.all
