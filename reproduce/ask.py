@@ -16,8 +16,10 @@ from reproduce.models import COMPLETIONS, Model
 from reproduce.setting import Setting
 from reproduce.stand_in import Answer, serving
 from tldata.errors import CheckError, UsageError
-from tldata.evaluate import Scores, read_benchmark, score, write_rows
+from tldata.evaluate import Scores, read_benchmark, score, score_examples, write_rows
+from tldata.evaluate.answer import read_answer
 from tldata.evaluate.client import CHAT, Client, Failed, Reply
+from tldata.evaluate.predictions import match, read_predictions
 from tldata.evaluate.prompts import BEGIN, prompts
 from tldata.evaluate.runner import Summary, run
 from tldata.evaluate.runner_collect import collect
@@ -132,6 +134,29 @@ def score_cell(
     found.run = model.name
     write_rows(found, path.with_suffix(".parquet"))
     return found
+
+
+def score_first_calls(model: Model, benchmark: str, answers: Sequence[Path], path: Path) -> Scores:
+    """Score a cell's answers by their first call against the first call of each gold.
+
+    Golds of several calls are out of reach for chat formats of one call a turn, yet the paper's figures for such models exceed what is
+    left: it may have counted so. Answers that cannot be read stay wrong.
+    """
+    template = None if model.template == "openai" else model.template
+    examples = read_benchmark(benchmark, answers)
+    values = []
+    for example, value in zip(examples, match(examples, read_predictions(path), str(path)), strict=True):
+        answer = read_answer(value, template, prompt=example.messages)
+        calls = answer.calls[:1]
+        values.append([{"name": call.name, "arguments": call.arguments} for call in calls] if calls else value)
+    firsts = [replace(each, gold=each.gold and tuple(gold[:1] for gold in each.gold)) for each in examples]
+    return score_examples(benchmark, firsts, values, template=template)
+
+
+def several_calls(benchmark: str, answers: Sequence[Path]) -> tuple[int, int]:
+    """How many golds hold several calls in every alternative, of how many that can be used."""
+    usable = [each for each in read_benchmark(benchmark, answers) if each.gold and not each.unreadable]
+    return sum(min(map(len, each.gold or ())) > 1 for each in usable), len(usable)
 
 
 def tooleyes_requests(path: Path) -> list[Request]:

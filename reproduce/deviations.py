@@ -206,7 +206,7 @@ def measure_rewards(setting: Setting) -> dict[str, float]:
     for example in read_benchmark("rotbench", [path]):
         if example.unreadable or example.gold is None:
             continue
-        golds = example.gold_calls()
+        golds = example.gold_calls() or []
         call = golds[0][0]
         values += call["arguments"].values()
         if call["arguments"]:
@@ -241,7 +241,7 @@ def main(setting: Setting) -> None:
     for source in sources(setting):
         folder = setting.folder("deviations", source.name.split(" ", 1)[0].replace("'", ""))
         setting.say(f"measure {source.name}: {source.path.name}")
-        dataset = tldata.annotate(str(source.path), folder / "ours", overwrite=True).path
+        dataset = Path(tldata.annotate(str(source.path), folder / "ours", overwrite=True).path)
         found = (
             measure_tokens(source, dataset)
             | measure_prompts(dataset, folder)

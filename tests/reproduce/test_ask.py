@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.ask import ask_multi, ask_single, cell, endpoint_of, overlong, score_cell, tooleyes_requests
+from reproduce.ask import (
+    ask_multi,
+    ask_single,
+    cell,
+    endpoint_of,
+    overlong,
+    score_cell,
+    score_first_calls,
+    several_calls,
+    tooleyes_requests,
+)
 from reproduce.models import load_models
 from reproduce.setting import Setting
 from reproduce.stand_in import last_text, says, serving
@@ -56,6 +66,29 @@ def test_prompts_beyond_the_context_are_counted_as_wrong_and_never_cut(sample, t
         scores = score_cell(here, CODE, "rotbench", here.need("rotbench/first_turn/clean.json"))
     assert scores.summary()["n"] == 12 and scores.summary()["right"]["TS"] == 11
     assert overlong(cell(here, CODE, "rotbench")) == 1
+
+
+def test_by_the_first_call_a_gold_of_several_calls_can_be_met_by_one(sample, tmp_path):
+    files = [sample / "bfcl/exec_parallel.jsonl"]
+    assert several_calls("bfcl", files) == (12, 12) and several_calls("bfcl", [sample / "bfcl/exec_simple.jsonl"]) == (
+        0,
+        12,
+    )
+    with serving(
+        lambda body: says(" current_weather(city_id=7)")
+    ) as server:  # right for Rome alone, and only its first call
+        here = setting(tmp_path, sample, server.url)
+        assert score_cell(here, CODE, "bfcl", files).summary()["right"] == {"TS": 0, "PI": 0, "CF": 0}
+        found = score_first_calls(CODE, "bfcl", files, cell(here, CODE, "bfcl"))
+    assert found.summary()["right"] == {"TS": 12, "PI": 12, "CF": 1}
+
+
+def test_by_the_first_call_an_answer_that_cannot_be_read_stays_wrong(sample, tmp_path):
+    files = [sample / "bfcl/exec_simple.jsonl"]
+    with serving(lambda body: says(" current_weather(city_id=")) as server:
+        here = setting(tmp_path, sample, server.url)
+        path = ask_single(here, CODE, "bfcl", files)
+        assert score_first_calls(CODE, "bfcl", files, path).summary()["right"]["TS"] == 0
 
 
 def test_another_refusal_leaves_the_cell_open_and_the_next_run_asks_only_what_is_missing(sample, tmp_path):
