@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import os
-import signal
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +22,7 @@ from tldata.formats import get_format
 from tldata.formats.base import Format, ReadOptions, Skip
 from tldata.formats.others import what_it_is
 from tldata.jsontext import dumps
+from tldata.processes import become_worker
 from tldata.record import Trajectory
 from tldata.scrub import Scrubber, Scrubbing
 from tldata.sources import Source
@@ -87,23 +84,10 @@ class Counts:
 _STATE: dict[str, Any] = {}
 
 
-class _WithoutPandas:
-    """Arrow imports pandas, where it is installed, to ask whether a list is a frame: 0.2 s and 60 MB that a worker can do without."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("a worker has no use for pandas", name=name)
-
-
 def start_worker(plan: Plan, parent: int | None = None) -> None:
     """Prepare a process to do blocks of one plan; it dies with its parent, so that no orphan writes on."""
     if parent is not None:
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            os._exit(1)
-        pa.set_cpu_count(1)
-        sys.meta_path.insert(0, _WithoutPandas())
+        become_worker(parent)
     _STATE.clear()
     _STATE["plan"] = plan
     _STATE["tools"] = None if plan.tools is None else load_tools(plan.tools)
