@@ -150,8 +150,12 @@ def _do_group(fate: _Fate, listed: Sequence[tuple[int, Row]], supplied: list[Any
         elif place in group.skipped:
             fate.book(source, row, SKIPPED, group.skipped[place], None)
         elif rest == MERGED and into is None:
-            into = _add(fate, source, row, found, list(repairs), reader.name, supplied)
-            fate.book(source, row, SOURCE, None, into)
+            try:
+                into = _add(fate, source, row, found, list(repairs), reader.name, supplied)
+                fate.book(source, row, SOURCE, None, into)
+            except RecordError as error:
+                rest, reason = REJECTED, error.message
+                fate.book(source, row, rest, reason, None)
         else:
             fate.book(source, row, rest, reason or None, into)
 

@@ -41,6 +41,20 @@ class Tables:
     call_toolset: list[str | None] = field(default_factory=list)  # per row of calls
     n_orphans: int = 0
 
+    def mark(self) -> tuple[int, int, int, int, int]:
+        """Where the tables end now, for ``back_to``."""
+        columns = (self.trajectories, self.messages, self.calls, self.prefixes)
+        trajectories, messages, calls, prefixes = (len(table["trajectory_id"]) for table in columns)
+        return trajectories, messages, calls, prefixes, self.n_orphans
+
+    def back_to(self, mark: tuple[int, int, int, int, int]) -> None:
+        """Take out what was added since the mark, also where a row is half there; tool sets that nobody uses are dropped later."""
+        for table, end in zip((self.trajectories, self.messages, self.calls, self.prefixes), mark, strict=False):
+            for column in table.values():
+                del column[end:]
+        del self.call_toolset[mark[2] :]
+        self.n_orphans = mark[4]
+
     def add_reject(self, source: str, line: int, reason: str, raw: str) -> None:
         columns = self.rejects
         columns["source"].append(source)

@@ -22,6 +22,7 @@ from tldata.formats import get_format
 from tldata.formats.base import Format, ReadOptions, Skip
 from tldata.formats.others import what_it_is
 from tldata.jsontext import dumps
+from tldata.limits import Watchdog
 from tldata.processes import become_worker
 from tldata.record import Trajectory
 from tldata.scrub import Scrubber, Scrubbing
@@ -31,6 +32,8 @@ from tldata.tables import PREFIXES, Tables, raw_text
 from tldata.tools import load_tools
 
 MAX_REJECT = 1 << 20  # characters of a rejected record that are kept
+RECORD_BUDGET = Watchdog(120.0)  # for parsing, scrubbing and reading one record; real ones of 500 MB take less
+TOO_LONG = f"more than {RECORD_BUDGET.seconds:g} seconds of processor time to read"
 COMPRESSION = {"compression": "zstd", "compression_level": 1}
 
 
@@ -175,13 +178,14 @@ def _do_record(
     """Count one record as exactly one of: source of trajectories, skipped by kind, rejected with a reason."""
     counts.inputs += 1
     try:
-        record, repairs = parse(raw)
-        if scrubber is not None:
-            record = scrubber.value(record)
-        if reader is None:
-            other = what_it_is(record)
-            raise RecordError(f"no known format{f': {other}' if other else ''}; found {describe(record)}")
-        found = list(reader.read(record, options))
+        with RECORD_BUDGET:
+            record, repairs = parse(raw)
+            if scrubber is not None:
+                record = scrubber.value(record)
+            if reader is None:
+                other = what_it_is(record)
+                raise RecordError(f"no known format{f': {other}' if other else ''}; found {describe(record)}")
+            found = list(reader.read(record, options))
         if not found:
             raise RecordError("the record holds no trajectory")
         for trajectory in found:
@@ -194,11 +198,16 @@ def _do_record(
         reason = error.message
     except RecursionError:
         reason = "nested too deeply"
+    except TimeoutError:
+        reason = TOO_LONG
     except Exception as error:  # a reader met what it does not know: the record is rejected, never the run lost
         reason = f"the reader {reader.name if reader else ''} failed on it: {type(error).__name__}: {error}"
     else:
-        add_found(tables, counts, source, line, found, repairs, reader.name if reader else "", supplied)
-        return
+        try:
+            add_found(tables, counts, source, line, found, repairs, reader.name if reader else "", supplied)
+            return
+        except RecordError as error:
+            reason = error.message
     _reject(tables, counts, source, line, reason, raw, scrubber)
 
 
@@ -216,7 +225,8 @@ def _set_aside(
     """Count one record, and keep its rows for their groups; one without any is skipped by kind or rejected with a reason."""
     counts.inputs += 1
     try:
-        set_aside(spill, reader, place, line, raw, None if scrubber is None else scrubber.value)
+        with RECORD_BUDGET:
+            set_aside(spill, reader, place, line, raw, None if scrubber is None else scrubber.value)
         return
     except Skip as skip:
         counts.skipped[skip.kind] += 1
@@ -225,6 +235,8 @@ def _set_aside(
         reason = error.message
     except RecursionError:
         reason = "nested too deeply"
+    except TimeoutError:
+        reason = TOO_LONG
     except Exception as error:  # as in _do_record
         reason = f"the reader {reader.name} failed on it: {type(error).__name__}: {error}"
     _reject(tables, counts, source, line, reason, raw, scrubber)
@@ -271,7 +283,12 @@ def add_found(
     format_name: str,
     supplied: list[Any] | None,
 ) -> None:
-    """Put the trajectories of one record, or of a group that begins with it, into the tables, and count them."""
+    """Put the trajectories of one record, or of a group that begins with it, into the tables, and count them.
+
+    Raises:
+        RecordError: a value in them is nested too deeply to be written as JSON; nothing of them is then in the tables.
+    """
+    mark = tables.mark()
     base = f"{source.label}:{line}"
     for trajectory in found:
         if trajectory.tools is None and supplied is not None:
@@ -280,7 +297,11 @@ def add_found(
         if repairs:
             trajectory.metadata.setdefault("$tldata", {})["repaired"] = list(repairs)
         identity = base if trajectory.branch is None else f"{base}:{trajectory.branch}"
-        tables.add(trajectory, identity, source.name, line, format_name)
+        try:
+            tables.add(trajectory, identity, source.name, line, format_name)
+        except RecursionError:
+            tables.back_to(mark)
+            raise RecordError("nested too deeply") from None
     counts.repaired.update(repairs)
     counts.trajectories += len(found)
     counts.several += len(found) - 1

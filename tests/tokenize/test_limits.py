@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tldata.tokenize.limits import Watchdog
+from tldata.limits import Watchdog
 
 
 def clocks() -> int:

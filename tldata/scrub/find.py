@@ -26,6 +26,7 @@ _TRIGGER = "|".join(
         r"(?i:[?&](?:sig|signature|x-amz-[a-z-]+|key|auth|sid|sessionid)=)",
     )
 )
+_STAND_IN = re.compile(r"<[a-z_]+-[0-9a-f]{12}>")
 _SCHEME = re.compile(r"(?:Bearer|Basic|Token|Digest|ApiKey|apikey)\s+", re.I)
 
 
@@ -102,6 +103,8 @@ def _at(text: str, kinds: frozenset[str], before: str) -> list[tuple[int, int, i
         if pattern.by_context and (scheme := _SCHEME.match(text[start:end])):
             start += scheme.end()
         label = label_of(kind, pattern.by_context)
+        if pattern.by_context and _STAND_IN.search(text, start, end):
+            continue  # what is left around a stand-in was looked at when that was put
         if label in kinds and start < end and is_exact(label, pattern.by_context, text, start, end, before):
             found.append((rank, start, end))
     return found

@@ -1,4 +1,4 @@
-"""Stop a rendering that loops: a second thread watches its processor time and raises an exception in the thread that renders."""
+"""Stop Python code that takes too long: a second thread watches its processor time and raises an exception in the thread that runs it."""
 
 from __future__ import annotations
 
