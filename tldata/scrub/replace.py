@@ -16,8 +16,8 @@ from tldata.scrub.find import Found, find, may_hold, places_to_look
 from tldata.scrub.kinds import DEFAULT_KINDS, DIGITS, Scrubbing, normal, short_key
 from tldata.secrets import _CAMEL, _PERSONAL_NAMES, _PHONE_NAMES, _SECRET_NAMES
 
-SHORT = 4_096  # characters of a text that is remembered as clean
-REMEMBERED = 50_000  # texts
+SHORT = 1_024  # characters of a text that is remembered as clean
+REMEMBERED = 20_000  # texts
 _SENSITIVE = re.compile(
     f"(?:^|[^a-z0-9])(?:{_SECRET_NAMES}|{_PHONE_NAMES}|{_PERSONAL_NAMES})$".replace(r"[_-]?", "[_ -]?"), re.I
 )
