@@ -44,6 +44,7 @@ test: $(VENV)/.all
 
 soak: $(VENV)/.all
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m slow
+	$(BIN)/python -m tests.fuzz.soak --executions 10000000 --records 100000
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check .
