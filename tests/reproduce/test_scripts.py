@@ -11,8 +11,11 @@ from reproduce.models import load_models
 from reproduce.stand_in import serving
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ("merge",)  # a step of Table 5's plan, which neither reads data nor asks a model
 SCRIPTS = sorted(
-    path.stem for path in (ROOT / "reproduce").glob("*.py") if "__main__" in path.read_text(encoding="utf-8")
+    path.stem
+    for path in (ROOT / "reproduce").glob("*.py")
+    if "__main__" in path.read_text(encoding="utf-8") and path.stem not in TOOLS
 )
 QUICK = ("prompts", "fig1", "table3", "table4", "fig4")
 
@@ -123,6 +126,15 @@ def test_the_serving_commands_are_printed_for_all_models_with_weights(script, ca
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")]
     assert status == 0 and len(lines) == sum(bool(model.hub) for model in load_models().values())
     assert all(" vllm serve " in line for line in lines)
+
+
+def test_the_page_of_deviations_has_every_figure_that_is_measured(script):
+    status, folder = script("deviations", "--dry-run", "--trajectories", "10")
+    page = (ROOT / "docs" / "deviations.md").read_text(encoding="utf-8")
+    found = json.loads((folder / "deviations.json").read_text())["result"]
+    names = {name for source in found["sources"].values() for name in source} | set(found["rewards"])
+    assert status == 0 and len(names) > 30
+    assert [name for name in names if f"| {name} |" not in page] == []
 
 
 def test_the_real_prompts_are_written_for_reading(script, shared):
