@@ -26,7 +26,16 @@ from tldata.parts import rewrite as rewrite
 from tldata.sqlfiles import glob_of, list_sql, read_sql
 from tldata.work import COMPRESSION, Counts, Plan, write_atomically
 
-HELPERS = ("blocks", "prefixes", "beginnings", "spilled", "members", "spill", "plan.json", "stdin")  # in the staging folder only
+HELPERS = (
+    "blocks",
+    "prefixes",
+    "beginnings",
+    "spilled",
+    "members",
+    "spill",
+    "plan.json",
+    "stdin",
+)  # in the staging folder only
 RENAME_EXCHANGE = 2
 
 

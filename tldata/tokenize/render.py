@@ -9,8 +9,8 @@ from itertools import accumulate
 from typing import Any
 
 from tldata.errors import TemplateError, UsageError
-from tldata.tokenize.causal import BEGIN, LOOK, WATCHED, Watched, instrument
 from tldata.limits import Watchdog
+from tldata.tokenize.causal import BEGIN, LOOK, WATCHED, Watched, instrument
 
 MAX_OUTPUT = 256_000_000  # characters: a template that prints more is broken or hostile
 MAX_PRODUCT = 10_000_000  # length of what "*" may build in one step
