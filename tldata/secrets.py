@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import re2
 
 # Names of fields whose value is a secret, and of fields that hold personal data whatever the value looks like.
+PASSES = 8  # over a text in which one secret stands right behind the other
+
 _SECRET_NAMES = (
     "pass(?:word|wd|phrase|code)|pwd|secret|(?:client|shared)[ _-]?secret|secret[ _-]?key|api[ _-]?(?:key|token|secret)"
     "|(?:access|account|subscription|signing|encryption)[ _-]?key|access[ _-]?token|auth[ _-]?token|refresh[ _-]?token|session[ _-]?token|id[ _-]?token|bot[ _-]?token|private[ _-]?key"
@@ -296,6 +298,15 @@ def mask(text: str) -> str:
     >>> mask('{"password": "hunter2", "mail": "ann@example.org", "zip": 19122}')
     '{"password": "[secret]", "mail": "[email]", "zip": 0}'
     """
+    for _ in range(PASSES):  # what stood glued to a secret can be one, too, once that is gone
+        masked = _masked(text)
+        if masked == text:
+            break
+        text = masked
+    return text
+
+
+def _masked(text: str) -> str:
     parts, place = [], 0
     for kind, start, end in find_secrets(text):
         bare = text[start:end].isdigit() and text[max(0, start - 16) : start].rstrip().endswith(('":', "':"))

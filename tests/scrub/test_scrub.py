@@ -214,3 +214,9 @@ def test_a_warning_tells_kinds_and_numbers_of_the_part_looked_at(tmp_path):
         == "secrets or contact data in the part looked at: email 50 (tldata scrub x -o DIR replaces them)"
     )
     assert warning({}, True, "x") is None
+
+
+def test_a_secret_glued_to_another_one_is_replaced_too():
+    once = scrubber().text("session su@a.orgy4111111111111111 of the day")
+    assert "4111" not in once and "su@a" not in once
+    assert scrubber().text(once) == once

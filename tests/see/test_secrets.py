@@ -124,3 +124,9 @@ def test_time_grows_with_the_text_and_no_faster(unit):
     seconds(1_000)
     small = min(seconds(50_000) for _ in range(3))
     assert seconds(400_000) < 40 * small + 0.2  # 8 times the text; quadratic would be 64 times
+
+
+def test_a_secret_glued_to_another_one_is_found_when_that_is_gone():
+    assert mask("+1 555 201 4567+1 555 201 4567+1 555 201 456701 456701 4567") == mask(
+        mask("+1 555 201 4567+1 555 201 4567+1 555 201 456701 456701 4567")
+    )

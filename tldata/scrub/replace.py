@@ -14,7 +14,7 @@ import orjson
 
 from tldata.scrub.find import Found, find, may_hold, places_to_look
 from tldata.scrub.kinds import DEFAULT_KINDS, DIGITS, Scrubbing, normal, short_key
-from tldata.secrets import _CAMEL, _PERSONAL_NAMES, _PHONE_NAMES, _SECRET_NAMES
+from tldata.secrets import _CAMEL, _PERSONAL_NAMES, _PHONE_NAMES, _SECRET_NAMES, PASSES
 
 SHORT = 1_024  # characters of a text that is remembered as clean
 REMEMBERED = 20_000  # texts
@@ -137,14 +137,22 @@ class Scrubber:
         return known
 
     def _edited(self, text: str, before: str, known: dict[str, str]) -> tuple[str, list[Found]]:
-        """The text with stand-ins, and what they stand for; ``known`` are values (and their labels) to replace wherever they stand."""
+        """The text with stand-ins, and what they stand for; ``known`` are values (and their labels) to replace wherever they stand.
+
+        What stands glued to a secret can be one, too, that shows only once the first is gone.
+        """
         found = find(text, self._kinds, before)
         if known:
             found = sorted([*found, *_places(text, known, found)], key=lambda one: one.start)
         if not found:
             return text, []
-        edits = [(one.start, one.end, self._new(text, one, before)) for one in found]
-        changed = _apply(text, edits)
+        changed, edges = _apply(text, [(one.start, one.end, self._new(text, one, before)) for one in found])
+        for _ in range(PASSES):
+            glued = [one for one in find(changed, self._kinds, before) if one.start in edges or one.end in edges]
+            if not glued:
+                break
+            found = [*found, *glued]
+            changed, edges = _apply(changed, [(one.start, one.end, self._new(changed, one, before)) for one in glued])
         if text.lstrip()[:1] in ("{", "[") and _is_json(text) and not _is_json(changed):
             value = self._without_texts(orjson.loads(text), known)
             changed = orjson.dumps(value).decode()
@@ -252,12 +260,17 @@ def _places(text: str, known: dict[str, str], taken: list[Found]) -> list[Found]
     return found
 
 
-def _apply(text: str, edits: list[tuple[int, int, str]]) -> str:
-    pieces, place = [], 0
+def _apply(text: str, edits: list[tuple[int, int, str]]) -> tuple[str, set[int]]:
+    """The text with the edits made, and where in it the new pieces begin and end."""
+    pieces: list[str] = []
+    edges: set[int] = set()
+    place = length = 0
     for start, end, new in edits:
         pieces += [text[place:start], new]
+        edges |= {length + start - place, length + start - place + len(new)}
+        length += start - place + len(new)
         place = end
-    return "".join([*pieces, text[place:]])
+    return "".join([*pieces, text[place:]]), edges
 
 
 def _is_json(text: str) -> bool:
