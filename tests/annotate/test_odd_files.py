@@ -89,7 +89,7 @@ def test_a_record_with_a_comma_and_more_behind_it_is_still_rejected(tmp_path: Pa
 def test_the_engine_is_local_and_another_is_wrong_usage(tmp_path: Path) -> None:
     source = tmp_path / "a.jsonl"
     source.write_text(LINES)
-    with pytest.raises(UsageError, match="no such engine"):
+    with pytest.raises(UsageError, match="no engine 'dask'"):
         annotate(source, engine="dask")
     result = CliRunner().invoke(app, ["annotate", str(source), "--engine", "local", "--json"])
     assert result.exit_code == 0, result.output

@@ -117,13 +117,13 @@ def test_a_lone_surrogate_is_no_obstacle():
 def test_time_grows_with_the_text_and_no_faster(unit):
     def seconds(n: int) -> float:
         text = unit * (n // len(unit))
-        started = time.perf_counter()
+        started = time.process_time()
         find_secrets(text)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     seconds(1_000)
     small = min(seconds(50_000) for _ in range(3))
-    assert seconds(400_000) < 40 * small + 0.2  # 8 times the text; quadratic would be 64 times
+    assert min(seconds(400_000) for _ in range(2)) < 40 * small + 0.2  # 8 times the text; quadratic would be 64 times
 
 
 def test_a_secret_glued_to_another_one_is_found_when_that_is_gone():

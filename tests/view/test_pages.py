@@ -53,7 +53,8 @@ def correct(client: TestClient, identity: str, turn: int, category: str, **more:
 )
 def test_filters_leave_the_trajectories_that_they_say(client: TestClient, query: str, wanted: list[str]) -> None:
     started = time.monotonic()
-    while "data-pending" in (answer := client.get("/?" + quote(query, safe="=&%"))).text:
+    # On a busy machine a condition may need more than its ten seconds; then the page says so, and the user asks again.
+    while re.search("data-pending|and was stopped", (answer := client.get("/?" + quote(query, safe="=&%"))).text):
         assert time.monotonic() < started + 60
     assert answer.status_code == 200
     assert ids(answer.text) == wanted

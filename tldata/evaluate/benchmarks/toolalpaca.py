@@ -13,7 +13,7 @@ from tldata.evaluate.benchmarks.files import need, read_records
 from tldata.evaluate.example import Example, GoldCall, openai_declarations
 
 # "symbols": "symbols": ["EUR"]: a key written twice, as four of the 114 golds have it.
-_KEY_TWICE = re.compile(r'("(?:[^"\\]|\\.)*+"\s*+:)\s*+\1')
+_KEY_TWICE = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:)\s*+\1')
 _PARAMETERS = re.compile(r"^Parameters: *(\{.*\})\s*$", re.MULTILINE)
 _TYPES = ("string", "integer", "number", "boolean", "array", "object")
 NOT_A_TOOL = "components"  # the description of output formats, which stands among the functions
