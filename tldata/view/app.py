@@ -125,6 +125,9 @@ class Viewer:
         number = _whole(request.query_params.get("page"), 1)
         index = opened.index
         selection = opened.selections.get(filters, enough=number * PAGE_SIZE)
+        pending = (
+            not selection.done.is_set()
+        )  # before all else: a search that ends while we write must not look finished and empty
         problem = selection.problem
         positions = selection.page(number, PAGE_SIZE) if problem is None else []
         rows = _rows(opened, positions, filters)
@@ -140,7 +143,7 @@ class Viewer:
             rows=rows,
             facets={name: _facet(found, getattr(filters, name)) for name, found in facets.items()},
             all_values=facets,
-            pending=not selection.done.is_set(),
+            pending=pending,
             searched=selection.searched,
             problem=problem,
             n_trajectories=index.n_trajectories,
