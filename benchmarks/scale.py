@@ -66,7 +66,6 @@ def demo_steps(folder: Path, count: int, tokenizer: Path) -> Iterator[dict[str, 
             "trl",
             "-o",
             str(folder / f"demo-{count}-trl.jsonl"),
-            "--overwrite",
         ),
     }
     for name, command in steps.items():
