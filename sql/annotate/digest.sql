@@ -1,16 +1,12 @@
 -- One digest over the content of a dataset and every verdict in it, independent of the order of rows.
 -- reads:   trajectories, calls
--- returns: one row: digest, 32 hexadecimal digits (the sum of one MD5 a trajectory, modulo 2^128)
-WITH verdicts AS (
-    SELECT trajectory_id, string_agg(category || '/' || trainable, ' ' ORDER BY turn, call_index) AS categories
+-- returns: one row: digest, 32 hexadecimal digits (the sum of one MD5 a trajectory and one a call, modulo 2^128)
+WITH hashed AS (
+    SELECT md5_number(concat_ws('|', 'trajectory', trajectory_id, content_hash, toolset_id, metadata)) AS number
+    FROM trajectories
+    UNION ALL
+    SELECT md5_number(concat_ws('|', 'call', trajectory_id, turn, call_index, category, trainable))
     FROM calls
-    GROUP BY trajectory_id
-),
-
-hashed AS (
-    SELECT md5_number(concat_ws('|', t.trajectory_id, t.content_hash, t.toolset_id, t.metadata, v.categories)) AS number
-    FROM trajectories AS t
-    LEFT JOIN verdicts AS v USING (trajectory_id)
 ),
 
 summed AS (
