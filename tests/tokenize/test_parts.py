@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from tests.tokenize.conftest import CHATML
 from tests.tokenize.helpers import call, read_rows, record, tool, write_dataset
 from tldata.errors import DatasetError, TemplateError, UsageError
-from tldata.tokenize import cut, plan, run, tokenize
+from tldata.tokenize import cut, declarations, plan, run, tokenize
 from tldata.tokenize.encode import load_tokenizer
 from tldata.tokenize.masks import Weighting
 from tldata.tokenize.part import tokenise_part
@@ -132,7 +132,7 @@ def test_many_parts_hold_the_rows_of_one_part_in_the_same_order_under_the_same_d
 
 def test_declarations_that_stay_on_disk_give_the_same_rows(dataset, tiny, many_parts, monkeypatch):
     memory = tokenize(dataset, tiny, name="memory", workers=1)
-    monkeypatch.setattr(plan, "TOOLSETS_IN_MEMORY", 0)
+    monkeypatch.setattr(declarations, "IN_MEMORY", 0)
     made = make_plan(dataset, tiny, "disk")
     assert made.toolsets.is_file()
     disk = tokenize(dataset, tiny, name="disk", workers=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,19 +14,18 @@ from tldata.errors import DatasetError
 from tldata.schema import NOT_ERRORS
 from tldata.tokenize.conversation import Call, Conversation, openai_tools
 from tldata.tokenize.cut import Part, table_files, whole
+from tldata.tokenize.declarations import Declarations, DeclarationsInMemory, SpooledDeclarations
 
 BATCH_ROWS = 8192  # rows turned into Python objects at a time
 BATCH_CHARACTERS = 300_000  # of content in one batch of conversations: small, so that rendering and tokenising overlap
 BATCH_CONVERSATIONS = 32
 TOOLSETS_KEPT = 512  # as Python objects
-TOOLSETS_IN_MEMORY = 50_000  # declarations; more are left on disk
 
 TRAJECTORY_COLUMNS = ["trajectory_id", "source", "toolset_id"]
 MESSAGE_COLUMNS = ["trajectory_id", "turn", "role", "content", "reasoning", "name", "tool_call_id", "trainable"]
 CALL_COLUMNS = [
     "trajectory_id", "turn", "call_index", "tool_name", "arguments", "raw_call", "call_id", "category", "is_error", "trainable",
 ]  # fmt: skip
-TOOLSET_COLUMNS = ["toolset_id", "position", "name", "description", "parameters", "raw"]
 
 
 class Loader:
@@ -38,7 +36,7 @@ class Loader:
         excluded: error categories whose calls are not trained on.
         given_tools: OpenAI declarations for trajectories that declare none.
         root: a copy of the tables in the order of the trajectories (cut.py), where the dataset's own are not.
-        toolsets: an Arrow file with the declarations (``spool_toolsets``), instead of reading them into memory.
+        toolsets: the declarations in a file (``declarations.spool``), instead of reading them into memory.
         inferred: names of the tools called in each source (``inferred_names``), for trajectories that declare none.
 
     Raises:
@@ -60,10 +58,7 @@ class Loader:
         self.excluded = excluded
         self.given_tools = given_tools
         self._toolsets: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
-        self._tools_table = read_toolsets(path) if toolsets is None else _mapped(toolsets)
-        self._tool_rows: dict[str, list[int]] = {}
-        for at, identity in enumerate(self._tools_table["toolset_id"].to_pylist()):
-            self._tool_rows.setdefault(identity, []).append(at)
+        self._declared: Declarations = DeclarationsInMemory(path) if toolsets is None else SpooledDeclarations(toolsets)
         self._inferred = inferred
         self._trajectories = _Rows(table_files(self.root, "trajectories"), TRAJECTORY_COLUMNS)
         self._messages = _Rows(table_files(self.root, "messages"), MESSAGE_COLUMNS)
@@ -144,10 +139,7 @@ class Loader:
 
     def _tools(self, toolset: str) -> list[dict[str, Any]]:
         if toolset not in self._toolsets:
-            at = self._tool_rows.get(toolset, [])
-            together = bool(at) and at[-1] - at[0] == len(at) - 1
-            rows = (self._tools_table.slice(at[0], len(at)) if together else self._tools_table.take(at)).to_pylist()
-            self._toolsets[toolset] = openai_tools(sorted(rows, key=lambda row: row["position"]))
+            self._toolsets[toolset] = openai_tools(self._declared.of(toolset))
             if len(self._toolsets) > TOOLSETS_KEPT:
                 self._toolsets.popitem(last=False)
         self._toolsets.move_to_end(toolset)
@@ -193,33 +185,6 @@ class _Rows:
             for at in range(max(first - begins, 0), min(end, ends) - begins, BATCH_ROWS):
                 rows = table.slice(at, min(BATCH_ROWS, min(end, ends) - begins - at))
                 yield [column.to_pylist() for column in rows.columns]
-
-
-def read_toolsets(path: Path) -> pa.Table:
-    """The declarations of a dataset in memory."""
-    return pa.concat_tables([_read(file, TOOLSET_COLUMNS) for file in table_files(path, "toolsets")]).combine_chunks()
-
-
-def spool_toolsets(path: Path, spool: Path) -> None:
-    """Write the declarations of a dataset into an Arrow file, which processes can share without reading it."""
-    partial = spool.with_name(f"{spool.name}.{os.getpid()}.tmp")
-    with pa.OSFile(str(partial), "wb") as sink:
-        schema = pa.schema([(name, pa.int32() if name == "position" else pa.string()) for name in TOOLSET_COLUMNS])
-        with pa.ipc.new_file(sink, schema) as writer:
-            for file in table_files(path, "toolsets"):
-                for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
-                    columns = [
-                        batch.column(name).cast(schema.field(name).type)
-                        if name in batch.schema.names
-                        else pa.nulls(batch.num_rows, schema.field(name).type)
-                        for name in TOOLSET_COLUMNS
-                    ]
-                    writer.write_batch(pa.record_batch(columns, schema=schema))
-    partial.replace(spool)
-
-
-def _mapped(spool: Path) -> pa.Table:
-    return pa.ipc.open_file(pa.memory_map(str(spool))).read_all()
 
 
 def has_undeclared(path: Path) -> bool:
@@ -268,17 +233,6 @@ def excluded_categories(mask: str | Sequence[str]) -> frozenset[str]:
             hint=f"paper, model, none, or of {', '.join(sorted(errors))}",
         )
     return frozenset(mask)
-
-
-def _read(file: Path, columns: list[str]) -> pa.Table:
-    """Columns of a file; those that are missing are null (data of another version)."""
-    table = pq.ParquetFile(file)
-    present = [column for column in columns if column in table.schema_arrow.names]
-    found = table.read(columns=present)
-    for column in columns:
-        if column not in present:
-            found = found.append_column(column, pa.nulls(found.num_rows, pa.string()))
-    return found.select(columns)
 
 
 def _columns(files: list[Path], columns: list[str]) -> Iterator[list[list[Any]]]:

@@ -28,6 +28,7 @@ SHIPPED = (
     "encoder.json",
     "inferred.json",
     "toolsets.arrow",
+    "toolsets-index.arrow",
 )  # of the plan's work folder, where they are
 Tables = dict[str, bytes]  # table -> its rows of one part, as Parquet
 

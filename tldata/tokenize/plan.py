@@ -18,9 +18,10 @@ import orjson
 
 from tldata import __version__
 from tldata.errors import DatasetError
+from tldata.tokenize import declarations
 from tldata.tokenize.cut import Part, table_files, table_rows, tables_in_order
 from tldata.tokenize.encode import Encoder
-from tldata.tokenize.load import TOOLSETS_IN_MEMORY, has_undeclared, inferred_names, spool_toolsets
+from tldata.tokenize.load import has_undeclared, inferred_names
 from tldata.tokenize.render import ChatTemplate
 from tldata.tokenize.rows import RowOptions
 from tldata.tokenize.write import write_whole
@@ -158,8 +159,8 @@ def begin(
     )  # fmt: skip
     if tools is None and has_undeclared(dataset):
         write_whole(plan.work / "inferred.json", orjson.dumps(inferred_names(dataset)))
-    if table_rows(dataset, "toolsets") > TOOLSETS_IN_MEMORY and not plan.toolsets.is_file():
-        spool_toolsets(dataset, plan.toolsets)
+    if table_rows(dataset, "toolsets") > declarations.IN_MEMORY and not declarations.is_spooled(plan.toolsets):
+        declarations.spool(dataset, plan.toolsets)
     return plan
 
 
