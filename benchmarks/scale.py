@@ -4,8 +4,9 @@
     python -m benchmarks.scale heavy [--gigabytes 40] [--folder DIR] [--tokenizer FOLDER]
 
 Each step is the command a user would type, in a process of its own; its memory is the sum over all its processes of what
-they hold (proportional set size, sampled twice a second; each file page counted once). ``demo``: annotate, tokenize, select with near dedup, export;
-a rate that does not fall with the count is linear growth. ``heavy``: trajectories of 20 KB in the mean and up to 20 MB; annotate on all of it, tokenize on
+they hold (proportional set size, sampled every second; each file page counted once), its ``cpu s`` the processor time of all
+its processes, which other work on the machine hardly changes. ``demo``: annotate, tokenize, select with near dedup, export;
+processor time per thousand trajectories that does not rise with the count is linear growth. ``heavy``: trajectories of 20 KB in the mean and up to 20 MB; annotate on all of it, tokenize on
 a tenth. Files that are in the folder already are not made again.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -69,7 +71,7 @@ def demo_steps(folder: Path, count: int, tokenizer: Path) -> Iterator[dict[str, 
         ),
     }
     for name, command in steps.items():
-        seconds, peak = run(*command)
+        seconds, cpu, peak = run(*command)
         megabytes = raw.stat().st_size / 1e6
         yield {
             "trajectories": count,
@@ -77,6 +79,8 @@ def demo_steps(folder: Path, count: int, tokenizer: Path) -> Iterator[dict[str, 
             "seconds": seconds,
             "trajectories/s": count / seconds,
             "MB/s": megabytes / seconds,
+            "cpu s": cpu,
+            "cpu s/1000": 1000 * cpu / count,
             "peak MB": peak,
         }
     for path in (data, chosen):
@@ -95,9 +99,10 @@ def heavy_steps(folder: Path, gigabytes: float, tokenizer: Path) -> Iterator[dic
             "tokenize": ("tokenize", str(data), "--tokenizer", str(tokenizer), "--name", "t", "--overwrite"),
         }
         for name in steps:
-            seconds, peak = run(*commands[name])
+            seconds, cpu, peak = run(*commands[name])
             megabytes = raw.stat().st_size / 1e6
-            yield {"GB": size, "step": name, "seconds": seconds, "MB/s": megabytes / seconds, "peak MB": peak}
+            rate = {"MB/s": megabytes / seconds, "cpu s": cpu, "cpu s/GB": 1000 * cpu / megabytes}
+            yield {"GB": size, "step": name, "seconds": seconds, **rate, "peak MB": peak}
         shutil.rmtree(data, ignore_errors=True)
 
 
@@ -134,13 +139,13 @@ def write_heavy(path: Path, size: int, seed: int = 0) -> int:
     return count
 
 
-def run(*arguments: str) -> tuple[float, float]:
-    """Run ``tldata`` with arguments; returns seconds, and the peak memory of all its processes in MB.
+def run(*arguments: str) -> tuple[float, float, float]:
+    """Run ``tldata`` with arguments; returns seconds, processor seconds, and the peak memory in MB, of all its processes.
 
     Raises:
         SystemExit: the command failed; what it wrote is shown.
     """
-    started = time.perf_counter()
+    started, before = time.perf_counter(), _processor_seconds()
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(
             [sys.executable, "-m", "tldata.cli", *arguments], stdout=said, stderr=said, start_new_session=True
@@ -148,11 +153,17 @@ def run(*arguments: str) -> tuple[float, float]:
         peak = 0.0
         while child.poll() is None:
             peak = max(peak, memory_mb(child.pid))
-            time.sleep(0.5)
+            time.sleep(1)
         if child.returncode:
             said.seek(0)
             raise SystemExit(f"tldata {' '.join(arguments)} ended with {child.returncode}:\n{said.read().decode()}")
-    return time.perf_counter() - started, peak
+    return time.perf_counter() - started, _processor_seconds() - before, peak
+
+
+def _processor_seconds() -> float:
+    """What all processes that this one has waited for, and theirs, have used so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def memory_mb(session: int) -> float:
