@@ -93,13 +93,21 @@ def export_prompts(dataset: Path, output: Path, prompts: str | int, template: Pa
     return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 
-def make_tokenizer(texts: Iterable[str], folder: Path, *, vocabulary: int = 1000, chat: str = CHAT) -> Any:
-    """A byte-level BPE tokenizer trained on texts, with the compact chat format."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def make_tokenizer(
+    texts: Iterable[str], folder: Path, *, vocabulary: int = 1000, chat: str = CHAT, same_values: bool = False
+) -> Any:
+    """A byte-level BPE tokenizer trained on texts, with the compact chat format.
+
+    Args:
+        same_values: names and numbers have the same tokens after a space as after a quote.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytewise = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    apart = pre_tokenizers.Split(Regex(r" (?=[A-Z0-9])"), "isolated")
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([apart, bytewise]) if same_values else bytewise
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(

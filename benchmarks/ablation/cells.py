@@ -30,6 +30,7 @@ class Experiment:
     size: Size
     seed: int
     say: Callable[[str], None] = print
+    first: int = 0
 
     @property
     def folder(self) -> Path:
@@ -62,15 +63,17 @@ class Experiment:
     # What everything stands on ------------------------------------------------------------------------------------
 
     def start(self) -> Path:
-        """The base model and its tokenizer."""
+        """The base model and its tokenizer, those of the first seed for all."""
+        if self.seed != self.first:
+            return Experiment(self.root, self.size, self.first, say=self.say, first=self.first).start()
 
         def make(folder: Path) -> dict[str, Any]:
             tokenizer = material.tokenizer_for(self.size, self.seed, folder / MODEL)
             model = learner.make_model(tokenizer, self.size, self.seed)
             texts = material.transcripts(self.size, self.seed)
-            loss = learner.read(model, tokenizer, texts, self.size, self.seed)
+            losses = learner.read(model, tokenizer, texts, self.size, self.seed)
             model.save_pretrained(folder / MODEL)
-            return {"loss": loss, "parameters": sum(p.numel() for p in model.parameters())}
+            return {**losses, "parameters": sum(p.numel() for p in model.parameters())}
 
         self.cell("base", make)
         return self.folder / "base" / MODEL

@@ -15,7 +15,8 @@ class Size:
         seen: families of demo tools that base text, training and most tests are about; nothing before the test shows ``unseen``.
         trajectories: training trajectories, of which ``error_share`` are erroneous.
         context: tokens of the longest training trajectory.
-        base_records: error-free demo records whose transcripts the base model reads; ``base_steps`` batches of ``base_batch`` rows.
+        base_records: error-free demo records whose transcripts the base model reads, ``renamed`` of them with other values; ``base_steps`` batches of ``base_batch`` rows,
+            after ``copy_steps`` batches of sequences that repeat themselves.
         hidden, layers, vocabulary: of the decoder.
         sft_epochs, sft_batch: passes over the training data, and rows a step.
         rl_prompts, rl_epochs: prompts of at most ``rl_context`` tokens, and passes over them; ``ppo_epochs`` passes over a batch of answers.
@@ -28,21 +29,23 @@ class Size:
     trajectories: int = 1217
     error_share: float = 0.17
     context: int = 448
-    base_records: int = 12_000
-    base_steps: int = 2_500
+    base_records: int = 8_000
+    renamed: float = 0.75
+    copy_steps: int = 150
+    base_steps: int = 700
     base_batch: int = 16
-    hidden: int = 192
+    hidden: int = 128
     layers: int = 4
     vocabulary: int = 2048
-    sft_epochs: int = 4
+    sft_epochs: int = 3
     sft_batch: int = 8
     rl_prompts: int = 300
     rl_context: int = 300
     rl_epochs: int = 1
     ppo_epochs: int = 4
     rl_batch: int = 20
-    test_calls: int = 300
-    test_runs: int = 120
+    test_calls: int = 200
+    test_runs: int = 80
 
 
 FULL = Size()

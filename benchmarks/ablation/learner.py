@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks.ablation import copying
 from benchmarks.ablation.design import Recipe, Size
 from benchmarks.learning import PARSED_AS
 
 
 def make_model(tokenizer: Any, size: Size, seed: int) -> Any:
-    """A small Llama with random weights: 2.2 million parameters at full size."""
+    """A small Llama with random weights, but for what copying needs."""
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -29,32 +30,55 @@ def make_model(tokenizer: Any, size: Size, seed: int) -> Any:
         pad_token_id=pad,
         eos_token_id=end,
         bos_token_id=None,
+        attention_bias=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
     )
     torch.manual_seed(seed)
     model = LlamaForCausalLM(config)
+    copying.wire(model)
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, do_sample=False)
     return model
 
 
-def read(model: Any, tokenizer: Any, texts: Iterable[str], size: Size, seed: int, *, width: int = 256) -> float:
-    """Train on running text, all tokens in the loss; returns the mean loss of the last tenth of the steps."""
+def read(
+    model: Any, tokenizer: Any, texts: Iterable[str], size: Size, seed: int, *, width: int = 256
+) -> dict[str, float]:
+    """Teach a model the language: first to repeat what it has seen, then running text, all tokens in the loss.
+
+    Returns:
+        mean losses of the last tenth of the steps: ``copy_loss`` of repeats, ``loss`` of text.
+    """
     import torch
 
     ids = [i for text in texts for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
     rows = torch.tensor(ids[: len(ids) // width * width]).view(-1, width)
     order, rng = list(range(len(rows))), Random(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01, betas=(0.9, 0.95))
-    warm = max(1, size.base_steps // 20)
-    rate = lambda step: min((step + 1) / warm, 1.0) * max(0.05, 1 - step / size.base_steps)  # noqa: E731
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    losses: list[float] = []
-    model.train()
     left: list[int] = []
-    for _ in range(size.base_steps):
+
+    def lines() -> Any:
+        nonlocal left
         if len(left) < size.base_batch:
             left = rng.sample(order, len(order))
         batch = rows[[left.pop() for _ in range(min(size.base_batch, len(left)))]]
-        loss = model(input_ids=batch, labels=batch).loss
+        return batch, batch
+
+    copy_loss = _train(model, lambda: copying.repeats(2 * size.base_batch, len(tokenizer), rng), size.copy_steps)
+    return {"copy_loss": copy_loss, "loss": _train(model, lines, size.base_steps)}
+
+
+def _train(model: Any, batches: Callable[[], tuple[Any, Any]], steps: int) -> float:
+    """Steps of AdamW over batches of ids and labels, the rate falling linearly; returns the mean loss of the last tenth."""
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01, betas=(0.9, 0.95))
+    warm = max(1, steps // 20)
+    rate = lambda step: min((step + 1) / warm, 1.0) * max(0.05, 1 - step / steps)  # noqa: E731
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    losses: list[float] = []
+    model.train()
+    for _ in range(steps):
+        ids, labels = batches()
+        loss = model(input_ids=ids, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

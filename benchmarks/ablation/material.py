@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from benchmarks.ablation.design import Size
@@ -40,22 +42,70 @@ def test_records(size: Size, seed: int) -> dict[str, list[Record]]:
 def transcripts(size: Size, seed: int) -> Iterator[str]:
     """Base text, as a code model may have seen it: requests as comments, calls as Python, what was printed, and the answer.
 
-    It teaches the language and that requests lead to calls, not the chat format, and no tool of the unseen part.
+    It teaches the language and that requests lead to calls, not the chat format, no tool of the unseen part, and no phrasing of the
+    tests. In the share ``renamed`` of them the values of the request are others: names of the whole world, dates and numbers at random.
+    A model of language knows the names, those in the tests too, and a call must be about the value asked for.
     """
+    rng, names = Random(f"base text {seed}"), world(size)
     for record in islice(_records(BASE_SEED + seed, 0.0, "train", size.seen, 0), size.base_records):
-        lines = []
-        for message in record["messages"]:
-            if message["role"] == "user":
-                lines.append(f"# {message['content']}")
-            for call in message.get("tool_calls") or []:
-                function = call["function"]
-                arguments = ", ".join(f"{k}={v!r}" for k, v in json.loads(function["arguments"]).items())
-                lines.append(f"{function['name']}({arguments})")
-            if message["role"] == "tool":
-                lines.append(message["content"])
-            if message["role"] == "assistant" and not message.get("tool_calls"):
-                lines.append(f"# {message['content']}")
-        yield "\n".join(lines) + "\n\n"
+        text = _transcript(record)
+        yield _renamed(text, record, names, rng) if rng.random() < size.renamed else text
+
+
+def world(size: Size) -> dict[str, list[str]]:
+    """Names that each parameter is ever given, by parameter."""
+    found: dict[str, set[str]] = {}
+    for record in islice(_records(0, 0.0, None, size.seen, 0), 3000):
+        for name, value in given(record):
+            if value[:1].isupper():
+                found.setdefault(name, set()).add(value)
+    return {name: sorted(values) for name, values in found.items()}
+
+
+def given(record: Record) -> Iterator[tuple[str, str]]:
+    """Parameter and value, as text, of each argument of a record's calls; of lists, of each item."""
+    for call in calls(record):
+        for name, value in json.loads(call["function"]["arguments"]).items():
+            for item in value if isinstance(value, list) else [value]:
+                if not isinstance(item, bool | dict):
+                    yield name, str(item)
+
+
+def _transcript(record: Record) -> str:
+    lines = []
+    for message in record["messages"]:
+        if message["role"] == "user":
+            lines.append(f"# {message['content']}")
+        for call in message.get("tool_calls") or []:
+            function = call["function"]
+            arguments = ", ".join(f"{k}={v!r}" for k, v in json.loads(function["arguments"]).items())
+            lines.append(f"{function['name']}({arguments})")
+        if message["role"] == "tool":
+            lines.append(message["content"])
+        if message["role"] == "assistant" and not message.get("tool_calls"):
+            lines.append(f"# {message['content']}")
+    return "\n".join(lines) + "\n\n"
+
+
+def _renamed(text: str, record: Record, names: dict[str, list[str]], rng: Random) -> str:
+    """The transcript with each value that stands in the request, word for word, as another one of its kind everywhere."""
+    asked = " ".join(message["content"] for message in record["messages"] if message["role"] == "user")
+    new: dict[str, str] = {}
+    for name, value in sorted(set(given(record)), key=lambda pair: (-len(pair[1]), pair)):
+        if value not in new and re.search(_whole(value), asked):
+            new[value] = rng.choice(names[name]) if value in names.get(name, ()) else _other(value, rng)
+    return re.sub("|".join(map(_whole, new)), lambda found: new[found[0]], text) if new else text
+
+
+def _whole(value: str) -> str:
+    return rf"(?<![\w.]){re.escape(value)}(?!\w)"
+
+
+def _other(value: str, rng: Random) -> str:
+    """Another date or number of the same form; words, such as units, stay."""
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return f"{rng.randint(1950, 2060)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+    return re.sub(r"\d", lambda _: str(rng.randint(1, 9)), value)
 
 
 def tokenizer_for(size: Size, seed: int, folder: Path) -> Any:
@@ -65,7 +115,7 @@ def tokenizer_for(size: Size, seed: int, folder: Path) -> Any:
     texts += [
         f"{call['function']['name']} {call['function']['arguments']}" for record in clean for call in calls(record)
     ]
-    return make_tokenizer(texts, folder, vocabulary=size.vocabulary, chat=CHAT)
+    return make_tokenizer(texts, folder, vocabulary=size.vocabulary, chat=CHAT, same_values=True)
 
 
 def calls(record: Record) -> Iterator[dict[str, Any]]:
@@ -101,7 +151,7 @@ def hash_of(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _records(seed: int, rate: float, split: str, families: tuple[str, ...], start: int) -> Iterator[Record]:
+def _records(seed: int, rate: float, split: str | None, families: tuple[str, ...], start: int) -> Iterator[Record]:
     """Endless demo records of one user turn; ``unseen`` tools are neither called nor declared outside their own part."""
     from tldata.demo import FAMILIES, generate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from random import Random
 
@@ -12,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
-from benchmarks.ablation import agent, material, table  # noqa: E402
+from benchmarks.ablation import agent, copying, learner, material, table  # noqa: E402
 from benchmarks.ablation.cells import Experiment  # noqa: E402
 from benchmarks.ablation.design import MORE, QUICK, TABLE_5  # noqa: E402
 from tldata.evaluate.paper import paper_table  # noqa: E402
@@ -45,6 +46,70 @@ def test_no_request_of_the_tests_is_in_training_and_no_unseen_tool_in_anything_b
     base = "".join(material.transcripts(size, 0))
     assert not any(f"{name}(" in base for name in unseen)
     assert all({c["function"]["name"] for c in material.calls(record)} <= unseen for record in tests["unseen"])
+
+
+def test_base_text_names_the_world_and_asks_in_no_phrasing_of_the_tests():
+    size = replace(QUICK, base_records=800, test_calls=60, trajectories=60)
+    renamed, plain = ("".join(material.transcripts(replace(size, renamed=share), 0)) for share in (1.0, 0.0))
+    tests = material.test_records(size, 0)["seen"]
+    names = {value for record in tests for _, value in material.given(record) if value[:1].isupper()}
+    assert len(names) > 20
+    assert all(name in renamed for name in names) and not all(name in plain for name in names)
+    # What the tests ask with, names and numbers left out, is not in base text; what training asks with is.
+    train = material.training_records(size, 0, 0.0, lambda record: True)
+    asked = shapes(plain)
+    assert [shape for record in tests for shape in _sentences(record) if shape in asked] == []
+    assert any(shape in asked for record in train for shape in _sentences(record))
+
+
+def shapes(text: str) -> str:
+    return re.sub(r"[A-Z][a-z]+( [A-Z][a-z]+)*|\d+", "X", text)
+
+
+def _sentences(record: dict) -> list[str]:
+    """Shapes of a request's sentences of some length: shorter ones are courtesies."""
+    request = next(message["content"] for message in record["messages"] if message["role"] == "user")
+    return [s for s in re.split(r"[.?!:\n] ?", shapes(request)) if "X" in s[1:] and len(s) > 20]
+
+
+def test_a_renamed_transcript_calls_with_what_it_asks_for():
+    size = replace(QUICK, base_records=100, renamed=1.0)
+    for text, record in zip(
+        material.transcripts(size, 0), material._records(20_000, 0.0, "train", size.seen, 0), strict=False
+    ):
+        request = next(message for message in record["messages"] if message["role"] == "user")
+        for name, value in material.given(record):
+            if not re.search(rf"(?<![\w.]){re.escape(value)}(?!\w)", request["content"]):
+                continue
+            given = re.findall(rf"{name}='?([^',)]+)'?[,)]", text)
+            asked = re.split(r"^\w+\(", text, maxsplit=1, flags=re.MULTILINE)[0]
+            assert any(item in asked for item in given), text
+
+
+def test_repeats_foretell_what_their_labels_say():
+    rows, labels = copying.repeats(20, 500, Random(1))
+    for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
+        period = label.count(-100) - 1
+        assert 8 <= period < 32
+        assert label[period + 1 :] == row[period + 1 :] == row[1 : len(row) - period]
+
+
+def test_the_wired_model_copies_before_it_has_learned_anything_and_names_have_one_spelling(tmp_path):
+    tokenizer = material.tokenizer_for(replace(QUICK, base_records=200), 0, tmp_path)
+    after_space, after_quote = tokenizer.tokenize("in Oslo"), tokenizer.tokenize("'Oslo")
+    assert after_space[2:] == after_quote[1:] and "".join(after_quote[1:]) == "Oslo"
+    model = learner.make_model(tokenizer, replace(QUICK, hidden=128), 0)
+    rows, labels = copying.repeats(8, len(tokenizer), Random(0))
+    known = labels[:, 1:] != -100
+
+    def share() -> float:
+        with torch.no_grad():
+            guessed = model(input_ids=rows).logits[:, :-1].argmax(-1)
+        return float((guessed == labels[:, 1:])[known].float().mean())
+
+    assert share() > 0.2
+    torch.nn.init.normal_(model.model.layers[1].self_attn.k_proj.weight, std=0.02)
+    assert share() < 0.05  # without the second half of the circuit
 
 
 def test_the_rows_are_those_of_the_papers_table():
