@@ -45,9 +45,13 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer = options.tokenizer or _tiny(folder)
         if options.kind == "demo":
-            rows = [row for count in options.counts for row in demo_steps(folder, count, tokenizer)]
+            steps = (row for count in options.counts for row in demo_steps(folder, count, tokenizer))
         else:
-            rows = list(heavy_steps(folder, options.gigabytes, tokenizer))
+            steps = heavy_steps(folder, options.gigabytes, tokenizer)
+        rows = []
+        for row in steps:
+            print(row, file=sys.stderr, flush=True)  # hours may lie between two
+            rows.append(row)
     report(f"scale {options.kind}", rows)
 
 

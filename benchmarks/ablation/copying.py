@@ -15,14 +15,15 @@ from typing import Any
 SHARP = 10.0  # how much more the token before weighs than its neighbours, in the first layer
 MATCH = 4.0  # likewise what is looked for, in the second
 NOTE, COPY = 1.5, 6.0  # how loud the note and the copy are beside the token itself
+# Of a Llama that can be wired: biases of attention, and positions of which most of a head hardly depends on the distance.
+CONFIGURATION: dict[str, Any] = {"attention_bias": True, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}
 
 
 def wire(model: Any) -> None:
     """Set the attention of a Llama's first two layers to an induction circuit; the weights stay free in training.
 
     Args:
-        model: with biases of attention (``attention_bias``) and a large ``rope_theta`` (a million), so that most of a head hardly
-            depends on the distance.
+        model: with ``CONFIGURATION``.
     """
     import torch
 

@@ -16,7 +16,7 @@ class Size:
         trajectories: training trajectories, of which ``error_share`` are erroneous.
         context: tokens of the longest training trajectory.
         base_records: error-free demo records whose transcripts the base model reads, ``renamed`` of them with other values; ``base_steps`` batches of ``base_batch`` rows,
-            after ``copy_steps`` batches of sequences that repeat themselves.
+            after ``copy_steps`` batches of sequences that repeat themselves (0: a model without the circuit of ``copying``).
         hidden, layers, vocabulary: of the decoder.
         sft_epochs, sft_batch: passes over the training data, and rows a step.
         rl_prompts, rl_epochs: prompts of at most ``rl_context`` tokens, and passes over them; ``ppo_epochs`` passes over a batch of answers.

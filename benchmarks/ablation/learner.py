@@ -14,7 +14,7 @@ from benchmarks.learning import PARSED_AS
 
 
 def make_model(tokenizer: Any, size: Size, seed: int) -> Any:
-    """A small Llama with random weights, but for what copying needs."""
+    """A small Llama with random weights, but for what copying needs, where the size has it."""
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
@@ -30,12 +30,12 @@ def make_model(tokenizer: Any, size: Size, seed: int) -> Any:
         pad_token_id=pad,
         eos_token_id=end,
         bos_token_id=None,
-        attention_bias=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        **(copying.CONFIGURATION if size.copy_steps else {}),
     )
     torch.manual_seed(seed)
     model = LlamaForCausalLM(config)
-    copying.wire(model)
+    if size.copy_steps:
+        copying.wire(model)
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, do_sample=False)
     return model
 
@@ -62,8 +62,11 @@ def read(
         batch = rows[[left.pop() for _ in range(min(size.base_batch, len(left)))]]
         return batch, batch
 
-    copy_loss = _train(model, lambda: copying.repeats(2 * size.base_batch, len(tokenizer), rng), size.copy_steps)
-    return {"copy_loss": copy_loss, "loss": _train(model, lines, size.base_steps)}
+    losses = {}
+    if size.copy_steps:
+        rows_of = lambda: copying.repeats(2 * size.base_batch, len(tokenizer), rng)  # noqa: E731
+        losses["copy_loss"] = _train(model, rows_of, size.copy_steps)
+    return losses | {"loss": _train(model, lines, size.base_steps)}
 
 
 def _train(model: Any, batches: Callable[[], tuple[Any, Any]], steps: int) -> float:

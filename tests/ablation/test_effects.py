@@ -47,7 +47,7 @@ def train(
     """Annotate, tokenise with the recipe, fine-tune a model from scratch; returns it with its tokenizer."""
     from transformers import AutoModelForCausalLM
 
-    size = replace(QUICK, hidden=64, sft_epochs=epochs, sft_batch=8, vocabulary=420)
+    size = replace(QUICK, hidden=64, copy_steps=0, sft_epochs=epochs, sft_batch=8, vocabulary=420)
     raw = folder / "raw.jsonl"
     raw.write_text("".join(json.dumps(record) + "\n" for record in records))
     tldata.annotate(raw, folder / "raw.tldata", overwrite=True)
