@@ -23,7 +23,7 @@ MODEL = "model"
 class Experiment:
     """One seed of the experiment in a folder; every method that makes something is a cell.
 
-    A cell's folder appears under its name only when it is complete, so that a killed run goes on at the cell it was in.
+    ``first`` is the seed of the base model, which all seeds share. A cell's folder appears under its name only when it is complete, so that a killed run goes on at the cell it was in.
     """
 
     root: Path
@@ -65,7 +65,7 @@ class Experiment:
     def start(self) -> Path:
         """The base model and its tokenizer, those of the first seed for all."""
         if self.seed != self.first:
-            return Experiment(self.root, self.size, self.first, say=self.say, first=self.first).start()
+            return replace(self, seed=self.first).start()
 
         def make(folder: Path) -> dict[str, Any]:
             tokenizer = material.tokenizer_for(self.size, self.seed, folder / MODEL)

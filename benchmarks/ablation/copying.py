@@ -2,8 +2,8 @@
 
 A language model copies by induction heads (Olsson et al. 2022): a head of one layer notes at each token which one stood before it;
 a head of the next looks for the place whose note is the current token, and repeats what stands there. Without help, a decoder of a
-million parameters has not found this after four million tokens; with the weights of its first two layers set so from the start, random
-sequences are repeated without mistakes after some hundred thousand tokens.
+million parameters had not found this after the two to three million tokens that were tried; with the weights of its first two layers
+set so from the start, it repeats 99 of 100 random tokens after 300,000 (docs/ablation.md).
 """
 
 from __future__ import annotations

@@ -125,9 +125,8 @@ class Viewer:
         number = _whole(request.query_params.get("page"), 1)
         index = opened.index
         selection = opened.selections.get(filters, enough=number * PAGE_SIZE)
-        pending = (
-            not selection.done.is_set()
-        )  # before all else: a search that ends while we write must not look finished and empty
+        # Before all else: a search that ends while we write must not look finished and empty.
+        pending = not selection.done.is_set()
         problem = selection.problem
         positions = selection.page(number, PAGE_SIZE) if problem is None else []
         rows = _rows(opened, positions, filters)
